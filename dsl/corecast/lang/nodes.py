@@ -1,0 +1,317 @@
+"""The syntax tree of a rules file: what `parse` makes and `format` prints; it knows shapes, never the meaning of a word.
+
+Every node carries the `span` it was read from. Spans take no part in equality, so that two files which say the same
+thing compare equal wherever they say it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from corecast.lang.source import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Anything that was read from a place in a source."""
+
+    span: Span = field(compare=False, repr=False)
+
+
+# ── selectors: which layers ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinal(Node):
+    """`#0`, `#-1`, `#2..5` (both ends included); `last` is None for a single place."""
+
+    first: int
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference(Node):
+    """`nn.conv2d`, `nn.*`, `*`, a `let` name or `skipped`; with `#0` an `ordinal`, with `#k` a `binding`."""
+
+    name: str
+    ordinal: Ordinal | None = None
+    binding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Union(Node):
+    """`A or B`."""
+
+    parts: tuple[Selector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Intersection(Node):
+    """`A and B`."""
+
+    parts: tuple[Selector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter(Node):
+    """`A where condition`."""
+
+    selector: Selector
+    condition: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Except(Node):
+    """`A except B`."""
+
+    selector: Selector
+    removed: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Node):
+    """One step of a chain, with the name that captures it: `r: nn.relu`."""
+
+    selector: Selector
+    capture: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Node):
+    """`c: nn.conv2d -> add -> nn.relu`, or a single captured step; as a set it stands for its first steps."""
+
+    steps: tuple[Step, ...]
+
+
+Selector = Reference | Union | Intersection | Filter | Except | Chain
+
+# ── expressions: conditions on one layer ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Node):
+    """A number, a quoted string, `true` or `false`."""
+
+    value: int | float | str | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Node):
+    """An attribute of the layer, a binding, or `capture.attribute`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Node):
+    """`3..5` inside braces, both ends included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Braces(Node):
+    """`{0, 3..5, -1, "x", NCHW}`: the set on the right of `in`; bare words in it are strings."""
+
+    items: tuple[Constant | Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """`function(argument, ...)`."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negative(Node):
+    """`-x`."""
+
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic(Node):
+    """`left operator right`."""
+
+    operator: Literal["+", "-", "*", "/", "//", "%"]
+    left: Expression
+    right: Expression
+
+
+Comparator = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Node):
+    """`a < b`, or a chain `a <= b < c`, which holds where every link does."""
+
+    operands: tuple[Expression, ...]
+    operators: tuple[Comparator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership(Node):
+    """`x in {...}` or `x not in {...}`."""
+
+    operand: Expression
+    items: Braces
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Like(Node):
+    """`x like "glob"` or `x ~ /regular expression/`; both must match the whole text."""
+
+    operand: Expression
+    pattern: str
+    kind: Literal["like", "~"]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation(Node):
+    """`feeds A`, `fed_by A`, `inside A`: a relation of this layer to a selected one in the graph."""
+
+    word: str
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Node):
+    """`not x`."""
+
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class And(Node):
+    """`x and y`."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Node):
+    """`x or y`."""
+
+    parts: tuple[Expression, ...]
+
+
+Expression = (
+    Constant | Name | Call | Negative | Arithmetic | Compare | Membership | Like | Relation | Not | And | Or
+)  # fmt: skip
+
+# ── clauses and statements ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Node):
+    """An argument of a request: a bare word, a number or a quoted string."""
+
+    value: str | int | float
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative(Node):
+    """`int8 -> int32`: the words of one alternative of a request, and those after its arrow."""
+
+    words: tuple[Word, ...]
+    arrow: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement(Node):
+    """A clause with the comments that stand above it and at the end of its line (without `#` and outer blanks)."""
+
+    above: tuple[str, ...] = ()
+    beside: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Header(Statement):
+    """`recipe resnet-int8 "1.0"`."""
+
+    name: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requires(Statement):
+    """`requires tvm >= 0.27 < 0.28`: a distribution and the bounds of its version."""
+
+    package: str
+    bounds: tuple[tuple[Comparator, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Statement):
+    """`let stem = nn.conv2d #0`."""
+
+    name: str
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Skip(Statement):
+    """`skip A`: at file level for every rule, inside a rule for that rule."""
+
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Statement):
+    """`match A`."""
+
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Statement):
+    """`cast int4 else int8 -> int32 unless skipped`: a verb, its alternatives in order, and the modifiers."""
+
+    verb: Word
+    alternatives: tuple[Alternative, ...]
+    unless: Selector | None = None
+    even_if_skipped: bool = False
+    on: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect(Statement):
+    """`expect >= 1`, `expect 16` (which is `==`)."""
+
+    operator: Comparator
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Optional(Statement):
+    """`optional`: the rule may match nothing."""
+
+
+Clause = Match | Skip | Request | Expect | Optional
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Statement):
+    """A named rule, or an anonymous one that begins with its `match`; clauses in the order of the file."""
+
+    name: str | None
+    clauses: tuple[Clause, ...]
+
+    @property
+    def label(self) -> str:
+        """The rule's name, or `line-7` for one without."""
+        return self.name or f"line-{self.span.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFile(Node):
+    """A whole file: its statements in order, and the comments after the last one."""
+
+    statements: tuple[Header | Requires | Let | Skip | Rule, ...]
+    below: tuple[str, ...] = ()
