@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import ClassVar, Literal
 
 from corecast.lang.source import Span
 
@@ -42,7 +42,12 @@ def _excerpt(span: Span) -> list[str]:
 
 
 class CorecastError(Exception):
-    """What the user can put right: carries every problem that one stage found, in the order of their places."""
+    """What the user can put right: carries every problem that one stage found, in the order of their places.
+
+    `exit_status` is the command line's: 2 where the input is wrong, 1 where a check failed.
+    """
+
+    exit_status: ClassVar[int] = 2
 
     def __init__(self, problems: Problem | Iterable[Problem]):
         found = [problems] if isinstance(problems, Problem) else list(problems)

@@ -1,7 +1,9 @@
 """Models as plain data: layers, tables of layers, targets. Nothing here knows an IR."""
 
+from corecast.model.count import Count, count
 from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, digest
 from corecast.model.operators import DEFAULT_KERNELS, WEIGHTED, Operator
+from corecast.model.target import Support, Target
 from corecast.model.tensor import TensorType, dtype_bits
 from corecast.model.text import format_table, parse_table
 
@@ -11,11 +13,15 @@ __all__ = [
     "Attribute",
     "Behaviour",
     "Call",
+    "Count",
     "Layer",
     "LayerTable",
     "Operand",
     "Operator",
+    "Support",
+    "Target",
     "TensorType",
+    "count",
     "digest",
     "dtype_bits",
     "format_table",

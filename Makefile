@@ -1,0 +1,87 @@
+# Corecast: `make` lists what can be asked for. Everything that is made stays in this folder.
+.DEFAULT_GOAL := help
+.ONESHELL:
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+MAKEFLAGS += --no-print-directory
+
+venv := .venv
+bin := $(venv)/bin
+ready := $(venv)/ready
+
+# The Python of a new .venv: the first of these that is 3.10 or newer and can make a virtual environment.
+PYTHON ?= python3 python3.11 python3.12 python3.13 python3.14 python3.10
+
+# Settings of the caller's shell that would lead pip or Python out of .venv.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+
+.PHONY: help demo test test-lint clean moved
+
+help: ## list the targets
+	@echo "Usage: make TARGET [PYTHON=python3.12]"
+	sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	echo "demo and test first make .venv if it is not there (PYTHON says with which Python)."
+
+demo: $(ready) ## run the demonstration; it writes under demo/ only
+	@$(bin)/python examples/demo.py
+
+test: $(ready) test-lint ## lint, check types and layers, then run the tests
+	@$(bin)/python -m pytest -q
+
+test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
+	@$(bin)/ruff check --quiet . || exit 1
+	$(bin)/ruff format --check --quiet . || { echo "Formatting differs: run $(bin)/ruff format ."; exit 1; }
+	$(bin)/mypy --no-error-summary || exit 1
+	$(bin)/lint-imports --no-logo --no-cache > $(venv)/layers.log 2>&1 || { cat $(venv)/layers.log; exit 1; }
+	echo "Lint, format, types and layers are in order."
+
+clean: ## remove .venv, the demonstration's output and every cache
+	@rm -rf $(venv) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	for root in dsl engine tests examples; do find $$root -name __pycache__ -type d -prune -exec rm -rf {} +; done
+
+# The file `ready` holds the folder that .venv was made in: a virtual environment does not survive being moved.
+ifneq ($(shell cat $(ready) 2>/dev/null),$(CURDIR))
+$(ready): moved
+endif
+
+$(ready): pyproject.toml constraints.txt
+	@usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'
+	version='import platform; print(platform.python_version())'
+	# Made here, by us or by hand, and still working: keep it.
+	if grep -qsF '$(CURDIR)/$(bin)/' $(bin)/pip && $(bin)/python -c "$$usable" 2>/dev/null; then
+	  echo "Bringing .venv up to date with pyproject.toml and constraints.txt."
+	else
+	  python= bare=
+	  for candidate in $(PYTHON); do
+	    if "$$candidate" -c "$$usable" 2>/dev/null; then python=$$candidate; break; fi
+	    if [ -z "$$bare" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+	      bare=$$candidate
+	    fi
+	  done
+	  if [ -z "$$python" ] && [ -n "$$bare" ]; then
+	    package=$$("$$bare" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+	    [ "$$bare" != python3 ] || package=python3-venv
+	    echo "$$bare cannot make a virtual environment: the package $$package is missing. Install it with" >&2
+	    echo "    sudo apt-get install $$package" >&2
+	    exit 1
+	  fi
+	  if [ -z "$$python" ]; then
+	    for candidate in $(PYTHON); do
+	      found=$$("$$candidate" -c "$$version" 2>/dev/null) && echo "$$candidate is Python $$found." >&2 || true
+	    done
+	    echo "Corecast needs Python 3.10 or newer; none was found as: $(PYTHON). Install it with" >&2
+	    echo "    sudo apt-get install python3 python3-venv" >&2
+	    echo "or name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2
+	    exit 1
+	  fi
+	  echo "Making .venv with Python $$("$$python" -c "$$version"): 170 MB to fetch, a minute or two, this once."
+	  "$$python" -m venv --clear $(venv)
+	fi
+	install="$(bin)/python -m pip install --disable-pip-version-check --no-cache-dir --constraint constraints.txt"
+	# The build backend comes first, so that it too is the one of the list and not the newest of the day.
+	if ! { $$install hatchling && $$install --no-build-isolation --editable '.[test]'; } > $(venv)/setup.log 2>&1; then
+	  tail -n 20 $(venv)/setup.log >&2
+	  echo "Setting up .venv failed; the lines above are the end of $(venv)/setup.log. make tries again." >&2
+	  exit 1
+	fi
+	echo "$(CURDIR)" > $(ready)

@@ -1,0 +1,8 @@
+"""The language: a rules text in, its syntax tree out, and back; every problem with its place and a next step."""
+
+from corecast.lang import nodes
+from corecast.lang.parse import parse
+from corecast.lang.problems import CorecastError, Problem, RulesError
+from corecast.lang.source import Source, Span
+
+__all__ = ["CorecastError", "Problem", "RulesError", "Source", "Span", "nodes", "parse"]

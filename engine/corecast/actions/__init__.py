@@ -1,0 +1,1 @@
+"""The verbs of the language, one file each; `standard_catalogue` walks this package."""

@@ -1,0 +1,75 @@
+"""`cast int4 else int8 -> int32`: compute a layer in another dtype.
+
+The operands are cast, the layer computes and accumulates in the dtype behind the arrow (int32 for integers, float32 for
+floats where there is none), and its result is cast back, so that the layers around it see what they saw before. A cast
+to an integer dtype is a hard cast, towards zero and without a scale: a benchmarking aid, not a quantization.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from corecast.lang.problems import nearest
+from corecast.model import WEIGHTED, Layer
+from corecast.model.target import Target
+from corecast.recipe import Action, ChangeDType, Declined, Property
+
+DTYPES = {
+    **{name: name for name in ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")},
+    **{name: name for name in ("int4", "int8", "int16", "int32", "uint4", "uint8")},
+    "float8_e4m3": "float8_e4m3fn",  # TVM and ml_dtypes add what the name means: finite, with NaN
+}
+
+# What computes on integers and means the same there as on reals; sigmoid of an int8 does not.
+INTEGER_OPERATORS = frozenset(
+    """
+    matmul add subtract multiply maximum minimum negative abs clip concat nn.relu nn.max_pool1d nn.max_pool2d
+    nn.max_pool3d max min sum
+    """.split()
+) | set(WEIGHTED)
+
+
+class Cast(Action):
+    """`cast DTYPE [-> ACCUMULATOR]`."""
+
+    verb: ClassVar[str] = "cast"
+    positional = ("dtype",)
+    arrow = "accumulator"
+
+    dtype: str
+    accumulator: str | None = None
+
+    @field_validator("dtype", "accumulator")
+    @classmethod
+    def _known(cls, dtype: str | None) -> str | None:
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"unknown dtype `{dtype}`; {nearest(dtype, DTYPES) or 'known: ' + ', '.join(DTYPES)}")
+        return dtype and DTYPES[dtype]
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        return ("dtype",)
+
+    @property
+    def sums_in(self) -> str:
+        """The accumulator: the one behind the arrow, or the usual one of the dtype's kind."""
+        return self.accumulator or ("int32" if self.is_integer else "float64" if self.dtype == "float64" else "float32")
+
+    @property
+    def is_integer(self) -> bool:
+        return re.match("u?int", self.dtype) is not None
+
+    def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeDType] | Declined:
+        if len(layer.results) != 1 or not layer.operands:
+            return Declined("{} has {} results and {} operands", layer.op, len(layer.results), len(layer.operands))
+        other = next((item.type.dtype for item in layer.operands if "float" not in item.type.dtype), None)
+        if other:
+            return Declined("{} takes {}, and only floats are cast", layer.op, other)
+        if self.is_integer and layer.op not in INTEGER_OPERATORS:
+            return Declined("{} does not compute on integers", layer.op)
+        if target and (objection := target.objection(self.dtype, self.sums_in)):
+            return Declined("{}", objection)
+        return (ChangeDType(dtype=self.dtype, accumulator=self.sums_in),)

@@ -1,0 +1,59 @@
+"""`set layout HWNC`: ask for a data layout, and the kernel layout that belongs to it, on convolutions.
+
+`set layout NHWC kernel HWIO` names the kernel layout too. Operators between convolutions (pooling, batch norm, relu,
+add, concatenate) follow their input; a layer that no request names keeps the layout it has.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from corecast.model import DEFAULT_KERNELS, Layer
+from corecast.model.target import Target
+from corecast.recipe import Action, ChangeLayout, Declined, Property
+
+_LAYOUT = re.compile(r"[A-Z]{2,6}(?P<packed>(\d+[a-z])*)")
+
+
+class SetLayout(Action):
+    """`set layout DATA [kernel KERNEL]`."""
+
+    verb: ClassVar[str] = "set layout"
+    positional = ("data",)
+    keyed = ("kernel",)
+
+    data: str
+    kernel: str | None = None
+
+    @field_validator("data", "kernel")
+    @classmethod
+    def _letters(cls, layout: str | None) -> str | None:
+        if layout is None:
+            return None
+        match = _LAYOUT.fullmatch(layout)
+        axes = re.sub(r"[^A-Z]", "", layout)
+        if not match or len(set(axes)) != len(axes):
+            raise ValueError(f"`{layout}` is not a layout: write its axes as capital letters, each once, as in HWNC")
+        return layout
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        return ("layout",)
+
+    def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeLayout] | Declined:  # noqa: ARG002
+        operator = layer.operator
+        if operator is None or not operator.has_layout:
+            return Declined("{} has no layout of its own, it takes its input's", layer.op)
+        if len(self.data) > len(operator.data):
+            return Declined("TVM cannot lower a {} in the packed layout {}", layer.op, self.data)
+        if sorted(self.data) != sorted(operator.data):
+            return Declined("a {} has the axes {}, and {} are others", layer.op, operator.data, self.data)
+        kernel = self.kernel or DEFAULT_KERNELS[layer.op].get(self.data)
+        if kernel is None:
+            return Declined("no kernel layout belongs to {}; name one: `kernel {}`", self.data, operator.kernel)
+        if sorted(kernel) != sorted(operator.kernel):
+            return Declined("its kernel has the axes {}, and {} are others", operator.kernel, kernel)
+        return (ChangeLayout(data=self.data, kernel=kernel),)

@@ -1,0 +1,128 @@
+"""A plan and a prepared model in, the converted model out, with what was realised read back from its IR.
+
+Nothing is decided here. What was requested and what the resulting module says must agree at the end, or it is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from corecast.adapters.relax.compile import check_plan, compile_plan
+from corecast.adapters.relax.fold import fold
+from corecast.adapters.relax.model import Array, Model
+from corecast.adapters.relax.survey import survey
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import Layer, LayerTable, dtype_bits
+from corecast.plan import Plan
+from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Tune
+
+
+class RealisedError(CorecastError):
+    """A converted module that is not what the plan asked for."""
+
+    exit_status = 1
+
+
+class Realised(BaseModel):
+    """What the converted module really has: planned layers that are as decided, and what runs at every inference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: int
+    layout_transforms: int
+    casts: int
+    parameter_bytes: int
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A model before and after a plan was carried out."""
+
+    plan: Plan
+    prepared: Model
+    converted: Model
+    before: LayerTable
+    after: LayerTable
+    realised: Realised
+
+
+def apply(plan: Plan, prepared: Model) -> Conversion:
+    """Carry out a plan.
+
+    Args:
+        plan: made for the layer table of `prepared`.
+        prepared: what `prepare` returned; it is not changed.
+
+    Raises:
+        PlanMismatch: where the plan was made for another model.
+        RealisedError: where the resulting module does not have what was decided.
+    """
+    before = survey(prepared)
+    check_plan(plan, before)
+    module = compile_plan(plan).sequential()(prepared.module)
+    converted = fold(prepared.with_main(module["main"], prepared.parameters))
+    after = survey(converted)
+    problems = list(_differences(plan, before, after))
+    if problems:
+        raise RealisedError(problems)
+    return Conversion(plan, prepared, converted, before, after, _realised(plan, before, converted, after))
+
+
+def _realised(plan: Plan, before: LayerTable, converted: Model, after: LayerTable) -> Realised:
+    return Realised(
+        layers=len(plan.layers),
+        layout_transforms=_count(after, "permute_dims") - _count(before, "permute_dims"),
+        casts=_count(after, "astype") - _count(before, "astype"),
+        parameter_bytes=sum(_bytes(array) for array in converted.parameters.values()),
+    )
+
+
+def _bytes(array: Array) -> int:
+    """The size with sub-byte elements packed, as a device holds them."""
+    return (array.size * dtype_bits(str(array.dtype)) + 7) // 8
+
+
+def _count(table: LayerTable, op: str) -> int:
+    return len(table.by_op.get(op, ()))
+
+
+def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[Problem]:
+    # Converting renumbers no operator but the transposes and casts that it adds; a binding's name it never changes.
+    converted = {layer.source: layer for layer in after.layers}
+    for planned in plan.layers:
+        old = before.by_id[planned.id]
+        new = converted.get(old.source)
+        for decision in filter(None, planned.decisions):
+            found = "it is gone" if new is None else _objection(decision.edit, old, new)
+            if found:
+                message = (
+                    f"{planned.id}: `{decision.edit}` was decided ({decision.rule}, line {decision.line}), {found}"
+                )
+                yield Problem("not-realised", message, help="this is a fault of corecast or TVM; please report it")
+
+
+def _objection(edit: Edit, old: Layer, new: Layer) -> str | None:
+    """What a converted layer has instead of what was decided, or None."""
+    match edit:
+        case ChangeLayout(data=data, kernel=kernel):
+            return _unless((new.data_layout, new.kernel_layout), (data, kernel))
+        case ChangeDType(dtype=dtype, accumulator=accumulator):
+            wanted = {operand.type.dtype for operand in new.operands}
+            return _unless((wanted, new.results[0].dtype), ({dtype}, accumulator))
+        case Keep(property="layout"):
+            return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
+        case Keep(property="dtype"):
+            return _unless(_dtypes(new), _dtypes(old))
+        case Keep(property="schedule") | Tune():
+            return None
+
+
+def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:
+    return [operand.type.dtype for operand in layer.operands], [result.dtype for result in layer.results]
+
+
+def _unless(found: object, wanted: object) -> str | None:
+    return None if found == wanted else f"and the module has {found}"

@@ -1,0 +1,94 @@
+"""A converted module in, one without waste out: no transpose or cast twice, and no pair of them that undoes itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Call, IRModule
+
+from corecast.adapters.relax.passes import module_pass, rewrite
+from corecast.adapters.relax.rebuild import Rebuild, bindings_of
+from corecast.adapters.relax.tensors import dtype_of, numpy_dtype
+
+
+@module_pass("Cleanup")
+class Cleanup:
+    """Fold chains of transposes and of lossless casts, share equal ones, and drop what nobody reads."""
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+        return rewrite(module, _cleanup)
+
+    def __str__(self) -> str:
+        return "corecast.Cleanup: fold and share permute_dims and astype, drop what nobody reads"
+
+
+def _cleanup(rebuild: Rebuild) -> None:
+    chains: dict[Any, tuple[Any, Any]] = {}  # a transposed or cast tensor -> what it was made from, and how
+    made: dict[tuple[Any, Any], Any] = {}  # and the other way round
+    for binding in bindings_of(rebuild.model.main):
+        value = rebuild.new(binding.value)
+        how = _conversion(value)
+        if how is None:
+            rebuild.keep(binding)
+            continue
+        source = value.args[0]
+        while source in chains and (shorter := _compose(chains[source][1], how, dtype_of(chains[source][0].ty))):
+            source, how = chains[source][0], shorter
+        if _is_identity(how, source):
+            rebuild.replace(binding.var, source)
+            continue
+        if (source, how) not in made:
+            made[source, how] = rebuild.emit(_call(source, how), binding.var.name)
+            chains[made[source, how]] = (source, how)
+        rebuild.replace(binding.var, made[source, how])
+
+
+# How a tensor is converted: a permutation of its axes, or the dtype it is cast to.
+Conversion = tuple[int, ...] | str
+
+
+def _conversion(value: Any) -> Conversion | None:
+    if not isinstance(value, Call) or not isinstance(value.args[0] if value.args else None, relax.Var):
+        return None
+    if value.op == _PERMUTE:
+        rank = value.args[0].ty.ndim
+        axes = range(rank)[::-1] if value.attrs.axes is None else value.attrs.axes
+        return tuple(int(axis) % rank for axis in axes)
+    if value.op == _CAST:
+        return str(value.attrs.dtype)
+    return None
+
+
+_PERMUTE = tvm.ir.Op.get("relax.permute_dims")
+_CAST = tvm.ir.Op.get("relax.astype")
+
+
+def _compose(first: Conversion, second: Conversion, dtype: str | None) -> Conversion | None:
+    """One conversion that does what two do, on a tensor of `dtype`; None where there is none."""
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return tuple(first[axis] for axis in second)
+    if isinstance(first, str) and isinstance(second, str) and dtype and _is_lossless(dtype, first):
+        return second
+    return None
+
+
+def _is_lossless(dtype: str, wider: str) -> bool:
+    """Whether every value of `dtype` is one of `wider`, so that the way through it changes nothing."""
+    if dtype == wider:
+        return True
+    narrow, wide = numpy_dtype(dtype), numpy_dtype(wider)
+    try:
+        return bool(np.can_cast(narrow, wide, casting="safe"))
+    except TypeError:
+        return False
+
+
+def _is_identity(how: Conversion, source: Any) -> bool:
+    return how == dtype_of(source.ty) if isinstance(how, str) else how == tuple(range(len(how)))
+
+
+def _call(source: Any, how: Conversion) -> Call:
+    return relax.op.astype(source, how) if isinstance(how, str) else relax.op.permute_dims(source, list(how))

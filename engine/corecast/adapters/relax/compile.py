@@ -1,0 +1,89 @@
+"""A plan in, TVM passes out: what an engineer would have written by hand for this model and these rules.
+
+The passes run in a `tvm.transform.Sequential` among TVM's own. They touch the module alone: what they do to weights stays
+in it as `permute_dims` and `astype` of parameters, until `fold` (or TVM's own constant folding) computes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tvm
+from tvm.ir import IRModule
+
+from corecast.adapters.relax.cleanup import Cleanup
+from corecast.adapters.relax.layout import ConvertLayout
+from corecast.adapters.relax.passes import module_pass
+from corecast.adapters.relax.recast import Recast
+from corecast.adapters.relax.survey import survey
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import LayerTable
+from corecast.plan import Plan
+from corecast.plan.ids import compress
+from corecast.recipe import ChangeDType, ChangeLayout
+
+
+class PlanMismatch(CorecastError):
+    """A plan that was made for another model than the one at hand."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes of a plan in order; each prints what it does, and each is a `tvm.transform.Pass`."""
+
+    passes: tuple[tvm.transform.Pass, ...]
+
+    def __iter__(self) -> Iterator[tvm.transform.Pass]:
+        return iter(self.passes)
+
+    def sequential(self) -> tvm.transform.Sequential:
+        """All of them as one pass."""
+        return tvm.transform.Sequential(list(self.passes), name="corecast")
+
+    def __str__(self) -> str:
+        return "\n".join(str(item) for item in self.passes)
+
+
+def compile_plan(plan: Plan) -> Passes:
+    """Compile a plan into passes for the prepared module that it was made for.
+
+    Raises `PlanMismatch` when one of them meets another module.
+    """
+    passes = [CheckPlan(plan)]
+    if layouts := {key: edit for key, edit in plan.decided("layout").items() if isinstance(edit, ChangeLayout)}:
+        passes.append(ConvertLayout(layouts))
+    if dtypes := {key: edit for key, edit in plan.decided("dtype").items() if isinstance(edit, ChangeDType)}:
+        passes.append(Recast(dtypes))
+    return Passes((*passes, Cleanup()))
+
+
+@module_pass("CheckPlan")
+class CheckPlan:
+    """Refuse a module whose planned layers are not the ones that the plan names."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+        check_plan(self.plan, survey(module))
+        return module
+
+    def __str__(self) -> str:
+        return f"corecast.CheckPlan: {len(self.plan.layers)} layers of {self.plan.model.name}"
+
+
+def check_plan(plan: Plan, table: LayerTable) -> None:
+    """Compare the layers that a plan names with those of a module. Raises `PlanMismatch`."""
+    missing = [layer.id for layer in plan.layers if layer.id not in table.by_id]
+    changed = [
+        layer.id for layer in plan.layers if layer.id in table.by_id and table.by_id[layer.id].hash != layer.hash
+    ]
+    differences = []
+    if missing:
+        differences.append(f"it has no {compress(missing)}")
+    if changed:
+        differences.append(f"{compress(changed)} has other attributes, shapes or neighbours")
+    if differences:
+        message = f"this plan was made for another model ({plan.model.name}): {'; '.join(differences)}"
+        raise PlanMismatch(Problem("plan-mismatch", message, help="make it anew: `corecast plan RULES MODEL`"))

@@ -1,0 +1,202 @@
+"""A model in; the same model out with everything that depends on parameters alone computed once, by numpy.
+
+TVM's FoldConstant compiles and runs each such expression (seconds on a ResNet) and aborts the process on int4.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax, tirx
+from tvm.ir import Call, Var
+
+from corecast.adapters.relax.model import FEW, Array, Model
+from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of, reads
+from corecast.adapters.relax.tensors import constant_array, dtype_of, numpy_dtype, static_shape
+
+
+@dataclass(frozen=True)
+class Known:
+    """The value of a variable that depends on parameters alone, and the name that it goes by.
+
+    A weight that was only turned, reshaped or cast keeps its own name. `base` is None for what came from constants.
+    """
+
+    array: Array
+    base: str | None
+
+
+def fold(model: Model) -> Model:
+    """Compute what depends on parameters alone; parameters that nobody reads afterwards are dropped.
+
+    A weight used in a single form keeps its name with the new shape; a second form gets a suffix.
+    """
+    rebuild = Rebuild(model)
+    known = _known(rebuild)
+    needed = _needed(model.main, known)
+    forms = _Forms(rebuild, {var for var in needed if var in rebuild.arrays})
+    for binding in bindings_of(model.main):
+        if binding.var not in known:
+            rebuild.keep(binding)
+        elif binding.var in needed:
+            rebuild.replace(binding.var, forms.expression(known[binding.var], binding.var.name))
+    return rebuild.finish()
+
+
+def _known(rebuild: Rebuild) -> dict[Var, Known]:
+    known = {var: Known(array, var.name) for var, array in rebuild.arrays.items()}
+    for binding in bindings_of(rebuild.model.main):
+        value = _evaluated(binding, known)
+        if value is not None:
+            known[binding.var] = value
+    return known
+
+
+def _needed(main: relax.Function, known: Mapping[Var, Known]) -> dict[Var, None]:
+    """The known variables that something unknown reads, in the order of reading."""
+    values = [binding.value for binding in bindings_of(main) if binding.var not in known]
+    return {var: None for value in [*values, main.body.body] for var in reads(value) if var in known}
+
+
+class _Forms:
+    """The forms in which each parameter is needed; equal ones are shared."""
+
+    def __init__(self, rebuild: Rebuild, raw: set[Var]) -> None:
+        self._rebuild = rebuild
+        self._taken = {var.name for var in raw}
+        self._originals = {var.name: var for var in rebuild.arrays}
+        self._forms: dict[str, list[Var]] = defaultdict(list)
+        for var in raw:
+            self._forms[var.name].append(var)
+
+    def expression(self, known: Known, name: str) -> Any:
+        """What stands for a known value: a small constant where it came from constants, or else a parameter."""
+        if known.base is None and known.array.size <= FEW:
+            return relax.const(known.array, str(known.array.dtype))
+        base = known.base or name
+        forms = self._forms[base]
+        for var in forms:
+            if _equal(self._rebuild.arrays[var], known.array):
+                return var
+        free = base in self._originals and base not in self._taken
+        self._taken.add(base)
+        var = self._rebuild.parameter(known.array, base, takes_name=free)
+        forms.append(var)
+        return var
+
+
+def _equal(left: Array, right: Array) -> bool:
+    return left.shape == right.shape and left.dtype == right.dtype and np.array_equal(left, right)
+
+
+def _evaluated(binding: Binding, known: Mapping[Var, Known]) -> Known | None:
+    """The value of a binding whose operands are all known, or None."""
+    value = binding.value
+    if not isinstance(binding, relax.VarBinding):
+        return None
+    if isinstance(value, Var):
+        return known.get(value)
+    if not isinstance(value, Call) or static_shape(value.ty) is None:
+        return None
+    evaluate = EVALUATE.get(getattr(value.op, "name", ""))
+    operands = [_operand(argument, known) for argument in value.args if not isinstance(argument, relax.ShapeExpr)]
+    if evaluate is None or not all(isinstance(operand, Known) for operand in operands):
+        return None
+    arrays = [operand.array for operand in operands if operand is not None]
+    # Values that TVM would compute in the result's type are computed in it here too.
+    result = np.asarray(evaluate(value, *arrays)).astype(numpy_dtype(dtype_of(value.ty) or ""), copy=False)
+    return Known(result, _base(operands, binding.var.name))
+
+
+def _operand(expr: Any, known: Mapping[Var, Known]) -> Known | None:
+    if isinstance(expr, Var):
+        return known.get(expr)
+    array = constant_array(expr)
+    return None if array is None else Known(array, None)
+
+
+def _base(operands: list[Known | None], name: str) -> str | None:
+    """A view of one parameter keeps its name; what was computed from several has the binding's."""
+    bases = [operand.base for operand in operands if operand is not None]
+    if len(bases) == 1:
+        return bases[0]
+    return name if any(bases) else None
+
+
+def _reshaped(call: Call, array: Array) -> Array:
+    return array.reshape(static_shape(call.ty) or ())
+
+
+def _broadcast(call: Call, array: Array) -> Array:
+    return np.broadcast_to(array, static_shape(call.ty) or ())
+
+
+def _transposed(call: Call, array: Array) -> Array:
+    axes = call.attrs.axes
+    return np.transpose(array, None if axes is None else [int(axis) for axis in axes])
+
+
+def _cast(call: Call, array: Array) -> Array:
+    return array.astype(numpy_dtype(dtype_of(call.ty) or ""))
+
+
+def _layout_transformed(call: Call, array: Array) -> Array:
+    """Move each element to the place that the index map gives it; what the map leaves empty is padding."""
+    index_map = call.attrs.index_map
+    places = dict(zip(index_map.initial_indices, np.ogrid[tuple(slice(0, size) for size in array.shape)], strict=True))
+    padding = call.attrs.pad_value
+    result = np.full(static_shape(call.ty) or (), 0 if padding is None else padding.value, array.dtype)
+    result[tuple(_index(expr, places) for expr in index_map.final_indices)] = array
+    return result
+
+
+def _index(expr: Any, places: Mapping[Any, Any]) -> Any:
+    if isinstance(expr, tirx.IntImm):
+        return int(expr)
+    if isinstance(expr, Var):
+        return places[expr]
+    return _ARITHMETIC[type(expr).__name__](_index(expr.a, places), _index(expr.b, places))
+
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "FloorDiv": np.floor_divide,
+    "FloorMod": np.mod,
+}
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A numpy function that needs the operands only, and not the call."""
+    return lambda _call, *arrays: function(*arrays)
+
+
+EVALUATE: dict[str, Callable[..., Any]] = {
+    "relax.reshape": _reshaped,
+    "relax.expand_dims": _reshaped,
+    "relax.squeeze": _reshaped,
+    "relax.flatten": _reshaped,
+    "relax.broadcast_to": _broadcast,
+    "relax.permute_dims": _transposed,
+    "relax.layout_transform": _layout_transformed,
+    "relax.astype": _cast,
+    "relax.add": _plain(np.add),
+    "relax.subtract": _plain(np.subtract),
+    "relax.multiply": _plain(np.multiply),
+    "relax.divide": _plain(np.divide),
+    "relax.power": _plain(np.power),
+    "relax.maximum": _plain(np.maximum),
+    "relax.minimum": _plain(np.minimum),
+    "relax.negative": _plain(np.negative),
+    "relax.abs": _plain(np.abs),
+    "relax.exp": _plain(np.exp),
+    "relax.log": _plain(np.log),
+    "relax.sqrt": _plain(np.sqrt),
+    "relax.rsqrt": _plain(lambda array: 1 / np.sqrt(array)),
+    "relax.tanh": _plain(np.tanh),
+}

@@ -1,0 +1,52 @@
+"""Layout decisions in, one `ConvertLayout` out, whose callback answers from the plan for every convolution.
+
+An empty answer would not keep a layer: `ConvertLayout` then lets the producer's layout flow in. So every convolution that
+the plan does not change is pinned to the layouts that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tvm
+from tvm import relax
+from tvm.ir import Call, IRModule
+
+from corecast.adapters.relax.passes import module_pass
+from corecast.adapters.relax.survey import enumerate_calls
+from corecast.model import WEIGHTED
+from corecast.plan.ids import compress
+from corecast.recipe import ChangeLayout
+
+_WITH_LAYOUT = {f"relax.{name}": operator for name, operator in WEIGHTED.items() if operator.has_layout}
+
+
+@module_pass("ConvertLayout")
+class ConvertLayout:
+    """Give each planned convolution its layouts, and pin every other one to its own."""
+
+    def __init__(self, edits: Mapping[str, ChangeLayout]):
+        self.edits = edits
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+        layers = {binding.value: layer for layer, binding in enumerate_calls(module["main"])}
+
+        def layout_of(call: Call) -> dict[str, list[str]]:
+            operator = _WITH_LAYOUT.get(call.op.name)
+            if operator is None:
+                return {}
+            edit = self.edits.get(layers.get(call, ""))
+            if edit is not None:
+                return {call.op.name: [edit.data, edit.kernel]}
+            return {call.op.name: [str(call.attrs.data_layout), str(call.attrs.kernel_layout)]}
+
+        # It works on dataflow blocks only.
+        module = relax.transform.ConvertToDataflow()(module)
+        return relax.transform.ConvertLayout({}, layout_of)(module)
+
+    def __str__(self) -> str:
+        groups: dict[str, list[str]] = {}
+        for layer, edit in self.edits.items():
+            groups.setdefault(f"{edit.data}, {edit.kernel}", []).append(layer)
+        lines = [f"  {compress(layers)}: {layouts}" for layouts, layers in groups.items()]
+        return "\n".join(["relax.transform.ConvertLayout, layout_cb:", *lines, "  every other convolution: as it is"])

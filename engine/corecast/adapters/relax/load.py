@@ -1,0 +1,196 @@
+"""A file or a module in, a `Model` out: exactly what TVM imports, with weights beside it and names on its bindings.
+
+Nothing is simplified here: the loaded model is what every conversion is checked against.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import tvm
+from google.protobuf.message import DecodeError
+from tvm import relax
+from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
+
+from corecast.adapters.relax.importer import import_onnx
+from corecast.adapters.relax.model import FEW, Array, Model, ModelError, Origin
+from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
+from corecast.adapters.relax.tensors import array_of, type_of
+from corecast.adapters.relax.weights import fill
+
+
+def load(
+    source: str | Path | IRModule,
+    *,
+    weights: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Model:
+    """Read an ONNX file, a Relax module that TVM saved as JSON, or take an `IRModule`.
+
+    `weights="random:SEED"` fills the weights of an ONNX model, `shapes` gives its inputs other shapes than the file's.
+    Raises `ModelError`.
+    """
+    if isinstance(source, IRModule):
+        return _from_module(source, "module", None, weights, shapes)
+    path = Path(source)
+    content = _read(path)
+    if content.lstrip()[:1] == b"{":
+        origin = _origin(path, content, None, None)
+        return _from_module(_parse_json(path, content), path.name, origin, weights, shapes)
+    model = _parse_onnx(path, content)
+    model = fill(model, weights) if weights is not None else model
+    return _from_onnx(model, path.name, _origin(path, content, weights, shapes), shapes or {})
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError.of("no-model", f"there is no file {path}", "check the path of the model") from None
+    except OSError as error:
+        raise ModelError.of("no-model", f"cannot read {path}: {error.strerror}") from None
+
+
+def _origin(path: Path, content: bytes, weights: str | None, shapes: Mapping[str, Sequence[int]] | None) -> Origin:
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    plain = {name: tuple(map(int, shape)) for name, shape in shapes.items()} if shapes else None
+    return Origin(path=str(path), sha256=digest, weights=weights, shapes=plain)
+
+
+def _parse_onnx(path: Path, content: bytes) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except DecodeError:
+        raise ModelError.of(
+            "not-a-model",
+            f"{path} is no ONNX file, or only a part of one",
+            "corecast reads .onnx files and Relax modules saved as JSON",
+        ) from None
+    except OSError as error:
+        raise ModelError.of(
+            "no-weights", f"the weights that {path} keeps in another file are missing: {error}"
+        ) from None
+    if not model.graph.node:
+        raise ModelError.of("not-a-model", f"{path} holds no graph", "the file may be empty or cut off")
+    return model
+
+
+def _from_onnx(proto: onnx.ModelProto, name: str, origin: Origin, shapes: Mapping[str, Sequence[int]]) -> Model:
+    module, names, labels = import_onnx(_without_weights_as_inputs(proto), shapes)
+    return _assemble(module, name, origin, names, labels)
+
+
+def _without_weights_as_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Old ONNX files list every initializer as an input too, and the frontend then makes an ill-formed function."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in weights]
+    if len(inputs) < len(proto.graph.input):
+        del proto.graph.input[:]
+        proto.graph.input.extend(inputs)
+    return proto
+
+
+def _parse_json(path: Path, content: bytes) -> IRModule:
+    try:
+        module = tvm.ir.load_json(content.decode())
+    except Exception as error:
+        raise ModelError.of(
+            "not-a-model",
+            f"{path} is no module of this TVM: {_last_line(error)}",
+            "save it again with tvm.ir.save_json",
+        ) from error
+    if not isinstance(module, IRModule):
+        raise ModelError.of("not-a-model", f"{path} holds a {type(module).__name__}, not a module")
+    return module
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _from_module(
+    module: IRModule,
+    name: str,
+    origin: Origin | None,
+    weights: str | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+) -> Model:
+    if weights is not None or shapes:
+        raise ModelError.of(
+            "not-onnx",
+            "weights are filled and shapes are given for ONNX models only",
+            "a Relax module has both already",
+        )
+    functions = {var.name_hint: function for var, function in module.functions_items()}
+    if not isinstance(functions.get("main"), relax.Function):
+        raise ModelError.of(
+            "no-main", "the module has no Relax function `main`", f"its functions are {', '.join(sorted(functions))}"
+        )
+    return _assemble(module, name, origin, {}, {})
+
+
+def _assemble(
+    module: IRModule, name: str, origin: Origin | None, names: Mapping[Var, str], labels: Mapping[Any, str]
+) -> Model:
+    """Take the weights out of `main` and put the names on its bindings."""
+    main = module["main"]
+    attached = list(main.attrs["params"]) if main.attrs and "params" in main.attrs else []
+    count = len(main.params) - len(attached)
+    parameters = {var.name: value.numpy() for var, value in zip(main.params[count:], attached, strict=True)}
+    lifted = _lifted(main, labels)
+    parameters.update((var.name, array) for var, array in lifted.values())
+    replaced: dict[Any, Any] = {constant: var for constant, (var, _) in lifted.items()}
+    replaced |= _with_names(main, names)
+    new = [var for var, _ in lifted.values()]
+    main = renamed(main.without_attr("params"), replaced, new).with_attr("num_input", count)
+    return Model(module, {}, name, origin).with_main(main, parameters)
+
+
+def _with_names(main: relax.Function, names: Mapping[Var, str]) -> dict[Var, Var]:
+    """A variable of the wanted name for each binding that has another one; no two of them have the same."""
+    fresh = Names(var.name for var in main.params)
+    replaced = {}
+    for binding in bindings_of(main):
+        var = binding.var
+        name = fresh.fresh(names.get(var, var.name))
+        if name != var.name:
+            replaced[var] = type(var)(name, var.ty)
+    return replaced
+
+
+def _lifted(main: relax.Function, labels: Mapping[Any, str]) -> dict[GenericConst, tuple[Var, Array]]:
+    """A parameter for each constant of more than a few elements, named after its source or after its first reader."""
+    fresh = Names(var.name for var in main.params)
+    lifted: dict[GenericConst, tuple[Var, Array]] = {}
+    for binding in bindings_of(main):
+        for constant, role in _constants(binding.value):
+            if constant not in lifted:
+                array = array_of(constant)
+                if array.size > FEW:
+                    base = labels.get(constant, f"{binding.var.name}.{role}")
+                    lifted[constant] = (Var(fresh.fresh(base), type_of(array)), array)
+    return lifted
+
+
+def _constants(value: Any) -> list[tuple[GenericConst, str]]:
+    """The constants that an expression reads, with the names of the operands where they stand."""
+    if isinstance(value, GenericConst):
+        return [(value, "value")]
+    if isinstance(value, Tuple):
+        return [found for field in value.fields for found in _constants(field)]
+    if not isinstance(value, Call):
+        return []
+    roles = [info.name for info in getattr(value.op, "arguments", None) or []]
+    found = []
+    for place, argument in enumerate(value.args):
+        role = roles[place] if place < len(roles) else str(place)
+        found += [(constant, role) for constant, _ in _constants(argument)]
+    return found

@@ -1,0 +1,81 @@
+"""The model as this adapter holds it: a Relax module without weights, and the weights as numpy arrays beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from tvm import relax
+from tvm.ir import IRModule
+
+from corecast.lang.problems import CorecastError, Problem
+
+Array = NDArray[np.generic]
+
+# Constants up to this many elements stay in the module: epsilons, bounds, small shapes. Larger ones are weights.
+FEW = 16
+
+
+class ModelError(CorecastError):
+    """A model that cannot be read, or that the compiler's frontend does not take."""
+
+    @classmethod
+    def of(cls, slug: str, message: str, help: str | None = None) -> ModelError:
+        return cls(Problem(slug, message, help=help))
+
+
+class Origin(BaseModel):
+    """Where a model came from, so that the same model can be loaded again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    sha256: str
+    weights: str | None = None
+    shapes: dict[str, tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A module whose `main` takes the real inputs first and then one argument for each parameter, in their order.
+
+    The attribute `num_input` of `main` counts the real inputs. Binding variables carry the source model's node names.
+    """
+
+    module: IRModule
+    parameters: Mapping[str, Array]
+    name: str
+    origin: Origin | None = None
+
+    @property
+    def main(self) -> relax.Function:
+        return self.module["main"]
+
+    @property
+    def inputs(self) -> tuple[relax.Var, ...]:
+        """The variables of the real inputs; each has a name and a type (`ty`)."""
+        return tuple(self.main.params[: len(self.main.params) - len(self.parameters)])
+
+    @property
+    def weights(self) -> tuple[relax.Var, ...]:
+        """The variables of the parameters."""
+        return tuple(self.main.params[len(self.main.params) - len(self.parameters) :])
+
+    @property
+    def weights_digest(self) -> str:
+        """`sha256:...` over the names, dtypes, shapes and bytes of all parameters."""
+        digest = hashlib.sha256()
+        for name, array in self.parameters.items():
+            digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return f"sha256:{digest.hexdigest()}"
+
+    def with_main(self, main: relax.Function, parameters: Mapping[str, Array]) -> Model:
+        """The same model with another `main`; other functions of the module stay."""
+        module = self.module.clone()
+        module.update_func(module.get_global_var("main"), main)
+        return replace(self, module=module, parameters=parameters)

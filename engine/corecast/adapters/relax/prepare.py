@@ -1,0 +1,161 @@
+"""A model as TVM imports it in; the same function out, in the form in which layouts can be converted.
+
+Weights are folded, each rewrite below is applied where it stands, per-channel scales and shifts go into convolutions
+(`affine`), and what nobody reads is dropped. Calls keep the names of their source nodes. Preparing twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import Call, GenericConst, Op, TupleGetItem, Var
+from tvm_ffi import structural_equal
+
+from corecast.adapters.relax.affine import absorb
+from corecast.adapters.relax.fold import fold
+from corecast.adapters.relax.model import Model
+from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
+from corecast.adapters.relax.tensors import constant_array, dtype_of
+
+
+def prepare(model: Model) -> Model:
+    """Make the graph fit for conversion; what it computes stays the same."""
+    return absorb(simplify(fold(model)))
+
+
+def simplify(model: Model) -> Model:
+    """Apply the rewrites of `REWRITES`, one binding after the other."""
+    sweep = Sweep(model)
+    for binding in bindings_of(model.main):
+        rewrite = REWRITES.get(_kind(binding.value))
+        result = rewrite(sweep, binding) if rewrite and isinstance(binding, relax.VarBinding) else None
+        if result is None:
+            sweep.keep(binding)
+        else:
+            sweep.replace(binding.var, sweep.new(result))
+    return sweep.finish()
+
+
+def _kind(value: Any) -> str:
+    """What a rewrite is looked up by: an operator's name, or the kind of expression."""
+    if isinstance(value, Call):
+        return value.op.name if isinstance(value.op, Op) else "call"
+    return "variable" if isinstance(value, Var) else "item" if isinstance(value, TupleGetItem) else "other"
+
+
+class Sweep(Rebuild):
+    """One pass over the bindings, which can look back at what each variable was bound to."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._values = {binding.var: binding for binding in bindings_of(model.main)}
+        self._lifted: dict[tuple[Var, int], Var] = {}
+
+    def call_of(self, expr: Any, op: str) -> Binding | None:
+        """The binding of a variable if it is a call of this operator."""
+        binding = self._values.get(expr) if isinstance(expr, Var) else None
+        return binding if binding is not None and _kind(binding.value) == op else None
+
+    def lifted(self, operand: Any, rank: int) -> Any | None:
+        """A weight of lower rank with ones in front; None for a scalar, a weight of that rank, and for data."""
+        array = self.arrays.get(operand) if isinstance(operand, Var) else constant_array(operand)
+        if array is None or not 0 < array.ndim < rank:
+            return None
+        shape = (1,) * (rank - array.ndim) + array.shape
+        if isinstance(operand, GenericConst):
+            return relax.const(array.reshape(shape), str(array.dtype))
+        key = (operand, rank)
+        if key not in self._lifted:
+            only = self.uses[operand] == 1
+            self._lifted[key] = self.parameter(array.reshape(shape), operand.name, takes_name=only)
+        return self._lifted[key]
+
+
+def _alias(_: Sweep, binding: Binding) -> Any:
+    """`a = b` -> `b`."""
+    return binding.value
+
+
+def _view_of_itself(_: Sweep, binding: Binding) -> Any | None:
+    """`reshape(x, shape of x)` -> `x`: the call changes neither shape nor dtype."""
+    data = binding.value.args[0]
+    return data if structural_equal(data.ty, binding.var.ty) else None
+
+
+def _transpose_of_nothing(_: Sweep, binding: Binding) -> Any | None:
+    """`permute_dims(x, [0, 1, 2])` -> `x`."""
+    axes = binding.value.attrs.axes
+    is_identity = axes is not None and [int(axis) for axis in axes] == list(range(len(axes)))
+    return binding.value.args[0] if is_identity else None
+
+
+def _item(sweep: Sweep, binding: Binding) -> Any | None:
+    """`dropout(x)[0]` -> `x`. Its mask, if somebody reads it, stays."""
+    item = binding.value
+    dropout = sweep.call_of(item.tuple_value, "relax.nn.dropout")
+    return dropout.value.args[0] if dropout is not None and item.index == 0 else None
+
+
+def _reduced_stack(combine: Callable[[Any, Any], Any]) -> Callable[[Sweep, Binding], Any | None]:
+    def rewrite(sweep: Sweep, binding: Binding) -> Any | None:
+        """`sum(stack((a, b, c), axis=k), axis=k)` -> `add(add(a, b), c)`: no layout passes through a stack."""
+        reduction = binding.value
+        stack = sweep.call_of(reduction.args[0], "relax.stack")
+        if stack is None or not _reduces_what_was_stacked(reduction, stack.value):
+            return None
+        first, *rest = [sweep.new(field) for field in stack.value.args[0].fields]
+        if not rest:
+            return first
+        # The source node's name sits on the stack, its first call on data.
+        name = stack.var.name if sweep.uses[stack.var] == 1 else binding.var.name
+        *middle, last = rest
+        for term in middle:
+            first = sweep.emit(combine(first, term), sweep.fresh(name))
+        return sweep.emit(combine(first, last), name)
+
+    return rewrite
+
+
+def _reduces_what_was_stacked(reduction: Call, stack: Call) -> bool:
+    axes, rank = reduction.attrs.axis, reduction.args[0].ty.ndim
+    if reduction.attrs.keepdims or axes is None or len(axes) != 1 or not isinstance(stack.args[0], relax.Tuple):
+        return False
+    return bool(int(axes[0]) % rank == int(stack.attrs.axis or 0) % rank)
+
+
+def _weight_of_lower_rank(sweep: Sweep, binding: Binding) -> Any | None:
+    """`add(x, b)` with x of rank 4 or more and a weight b of shape (C, 1, 1) -> b of shape (1, C, 1, 1)."""
+    call = binding.value
+    rank = binding.var.ty.ndim
+    if rank < 4 or any(argument.ty.ndim > rank for argument in call.args):
+        return None
+    lifted = [sweep.lifted(argument, rank) for argument in call.args]
+    if all(operand is None for operand in lifted):
+        return None
+    operands = [sweep.new(old) if new is None else new for old, new in zip(call.args, lifted, strict=True)]
+    return sweep.emit(Call(call.op, operands, call.attrs), binding.var.name)
+
+
+Rewrite = Callable[[Sweep, Binding], Any]
+
+REWRITES: dict[str, Rewrite] = {
+    "variable": _alias,
+    "item": _item,
+    "relax.reshape": _view_of_itself,
+    "relax.broadcast_to": _view_of_itself,
+    "relax.astype": _view_of_itself,
+    "relax.permute_dims": _transpose_of_nothing,
+    "relax.sum": _reduced_stack(relax.op.add),
+    "relax.max": _reduced_stack(relax.op.maximum),
+    "relax.min": _reduced_stack(relax.op.minimum),
+    "relax.add": _weight_of_lower_rank,
+    "relax.subtract": _weight_of_lower_rank,
+    "relax.multiply": _weight_of_lower_rank,
+    "relax.divide": _weight_of_lower_rank,
+    "relax.maximum": _weight_of_lower_rank,
+    "relax.minimum": _weight_of_lower_rank,
+    "relax.power": _weight_of_lower_rank,
+}

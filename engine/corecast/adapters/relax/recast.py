@@ -1,0 +1,81 @@
+"""Dtype decisions in, one mutator out: operands cast, the layer computed in the planned dtype, the result cast back.
+
+A tensor that several layers want in the same dtype is cast once. Casts that undo each other are left to `Cleanup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.ir import Call, IRModule
+
+from corecast.adapters.relax.passes import module_pass, rewrite
+from corecast.adapters.relax.rebuild import Rebuild, bindings_of
+from corecast.adapters.relax.survey import enumerate_calls
+from corecast.adapters.relax.tensors import dtype_of
+from corecast.plan.ids import compress
+from corecast.recipe import ChangeDType
+
+
+@module_pass("Recast")
+class Recast:
+    """Compute each planned layer in its dtype, and hand on what its readers saw before."""
+
+    def __init__(self, edits: Mapping[str, ChangeDType]):
+        self.edits = edits
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+        planned = {
+            binding.var: self.edits[layer] for layer, binding in enumerate_calls(module["main"]) if layer in self.edits
+        }
+        return rewrite(module, lambda rebuild: _recast(rebuild, planned))
+
+    def __str__(self) -> str:
+        groups: dict[str, list[str]] = {}
+        for layer, edit in self.edits.items():
+            groups.setdefault(f"{edit.dtype}, accumulated in {edit.accumulator}", []).append(layer)
+        return "\n".join(["corecast.Recast:", *(f"  {compress(layers)}: {to}" for to, layers in groups.items())])
+
+
+def _recast(rebuild: Rebuild, planned: Mapping[Any, ChangeDType]) -> None:
+    casts: dict[tuple[Any, str], Any] = {}
+    for binding in bindings_of(rebuild.model.main):
+        edit = planned.get(binding.var)
+        if edit is None:
+            rebuild.keep(binding)
+            continue
+        call = rebuild.new(binding.value)
+        operands = [_cast(rebuild, operand, edit.dtype, casts) for operand in call.args]
+        name = binding.var.name
+        result = rebuild.emit(Call(call.op, operands, _computing_in(call.attrs, edit.accumulator), call.ty_args), name)
+        if dtype_of(result.ty) != dtype_of(binding.var.ty):
+            dtype = dtype_of(binding.var.ty)
+            result = rebuild.emit(relax.op.astype(result, dtype), rebuild.fresh(f"{name}_{dtype}"))
+        rebuild.replace(binding.var, result)
+
+
+def _cast(rebuild: Rebuild, operand: Any, dtype: str, casts: dict[tuple[Any, str], Any]) -> Any:
+    if isinstance(operand, relax.Tuple):
+        return relax.Tuple([_cast(rebuild, field, dtype, casts) for field in operand.fields])
+    if not isinstance(operand.ty, relax.TensorType) or dtype_of(operand.ty) == dtype:
+        return operand
+    if (operand, dtype) not in casts:
+        base = operand.name if isinstance(operand, relax.Var) else "constant"
+        casts[operand, dtype] = rebuild.emit(relax.op.astype(operand, dtype), rebuild.fresh(f"{base}_{dtype}"))
+    return casts[operand, dtype]
+
+
+def _computing_in(attributes: Any, accumulator: str) -> Any:
+    """The attributes with `out_dtype` set, for the operators that have one; the others compute in their operands'."""
+    if not hasattr(attributes, "out_dtype"):
+        return attributes
+    fields = {name: getattr(attributes, name) for name in attribute_names(attributes)}
+    return tvm.ir.make_node(type(attributes).__tvm_ffi_type_info__.type_key, **{**fields, "out_dtype": accumulator})
+
+
+def attribute_names(attributes: Any) -> list[str]:
+    """The fields of a call's attributes."""
+    return [field.name for field in type(attributes).__tvm_ffi_type_info__.fields]

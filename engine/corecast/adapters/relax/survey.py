@@ -1,0 +1,212 @@
+"""A model in, its layer table out: every call of an operator in `main`, as plain data.
+
+What only prepares a weight (`permute_dims`, `astype`, `reshape` and the like on a parameter) is no layer: it runs once,
+and its result counts as that parameter. `enumerate_calls` gives the same calls under the same ids, for later passes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from tvm import relax, tirx
+from tvm.ir import Call as RelaxCall
+from tvm.ir import GenericConst, GlobalVar, IRModule, Op, Tuple, TupleGetItem, Var
+
+from corecast.adapters.relax.model import Model
+from corecast.adapters.relax.tensors import plain_type
+from corecast.model import Attribute, Behaviour, Call, LayerTable, Operand, TensorType
+
+# Calls on a weight that only change its form.
+WEIGHT_PREPARATION = frozenset(
+    f"relax.{op}"
+    for op in ("permute_dims", "astype", "reshape", "expand_dims", "squeeze", "broadcast_to", "layout_transform")
+)
+
+
+def survey(model: Model | IRModule) -> LayerTable:
+    """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
+    main = model.main if isinstance(model, Model) else model["main"]
+    sources = _Sources(main)
+    calls = []
+    for op, binding in _calls(main, sources):
+        calls.append(_call(op, binding, sources))
+        sources.produced(binding.var, len(calls) - 1)
+    count = _input_count(main)
+    return LayerTable.of(
+        calls,
+        model=model.name if isinstance(model, Model) else "module",
+        ir="relax",
+        arguments={var.name: plain_type(var.ty) for var in main.params[:count] if isinstance(var.ty, relax.TensorType)},
+        returns=sources.operands(main.body.body),
+    )
+
+
+def enumerate_calls(function: relax.Function) -> Iterator[tuple[str, relax.VarBinding]]:
+    """The calls of the layer table with their ids: `("nn.conv2d#7", binding)`, in the table's order."""
+    seen: Counter[str] = Counter()
+    for op, binding in _calls(function, _Sources(function)):
+        yield f"{op}#{seen[op]}", binding
+        seen[op] += 1
+
+
+def _calls(main: relax.Function, sources: _Sources) -> Iterator[tuple[str, relax.VarBinding]]:
+    """The calls that are layers, under the names that recipes use; every other binding is noted in `sources`."""
+    for binding in _bindings(main.body):
+        value = binding.value
+        if not isinstance(value, RelaxCall) or not isinstance(value.op, Op):
+            sources.alias(binding.var, value)
+        elif value.op.name in WEIGHT_PREPARATION and sources.is_weight(value.args[0]):
+            sources.alias(binding.var, value.args[0], binding.var.ty)
+        else:
+            yield _op_name(value, sources), binding
+
+
+def _bindings(body: Any) -> Iterator[relax.Binding]:
+    """The bindings of a body and of its branches, a branch before the binding that chooses it."""
+    for block in body.blocks:
+        for binding in block.bindings:
+            if isinstance(binding.value, relax.If):
+                yield from _bindings(binding.value.true_branch)
+                yield from _bindings(binding.value.false_branch)
+            yield binding
+
+
+def _op_name(call: RelaxCall, sources: _Sources) -> str:
+    """The operator without `relax.`; a matmul with a weight is a dense layer."""
+    if call.op.name == "relax.matmul" and sources.is_weight(call.args[1]):
+        return "nn.dense"
+    name: str = call.op.name
+    return name.removeprefix("relax.")
+
+
+def _call(op: str, binding: relax.VarBinding, sources: _Sources) -> Call:
+    value = binding.value
+    operands = tuple(operand for argument in value.args for operand in sources.operands(argument))
+    results = tuple(_leaves(binding.var.ty))
+    return Call.model_construct(
+        op=op,
+        operands=operands,
+        results=results,
+        attributes=_attributes(value),
+        source=binding.var.name,
+        behaviour=_behaviour(value.op, operands, results),
+    )
+
+
+def _leaves(ty: Any) -> Iterator[TensorType]:
+    """The tensor types in a type, tuples flattened."""
+    if isinstance(ty, relax.TensorType):
+        yield plain_type(ty)
+    elif isinstance(ty, relax.TupleType):
+        for field in ty.fields:
+            yield from _leaves(field)
+
+
+class _Sources:
+    """Where each variable's tensors come from: a nest of operands, tuples as Python tuples."""
+
+    def __init__(self, main: relax.Function) -> None:
+        count = _input_count(main)
+        self._of: dict[Var, Any] = {}
+        for place, var in enumerate(main.params):
+            role = "argument" if place < count else "parameter"
+            self._of[var] = _shaped(var.ty, **{role: var.name})
+
+    def produced(self, var: Var, layer: int) -> None:
+        """The variable holds the results of this layer."""
+        self._of[var] = _shaped(var.ty, layer=layer)
+
+    def alias(self, var: Var, value: Any, ty: Any = None) -> None:
+        """The variable holds what another expression does; a weight in another form has another type."""
+        found = self._find(value)
+        if ty is not None and isinstance(found, Operand):
+            found = found.model_copy(update={"type": plain_type(ty)})
+        self._of[var] = found
+
+    def operands(self, expr: Any) -> tuple[Operand, ...]:
+        """The tensors of an expression, tuples flattened; shapes and numbers are none."""
+        return tuple(_flat(self._find(expr)))
+
+    def is_weight(self, expr: Any) -> bool:
+        found = self._find(expr)
+        return isinstance(expr, GenericConst) or (isinstance(found, Operand) and found.parameter is not None)
+
+    def _find(self, expr: Any) -> Any:
+        if isinstance(expr, Var):
+            return self._of.get(expr, ())
+        if isinstance(expr, Tuple):
+            return tuple(self._find(field) for field in expr.fields)
+        if isinstance(expr, TupleGetItem):
+            found = self._find(expr.tuple_value)
+            return found[expr.index] if isinstance(found, tuple) and expr.index < len(found) else ()
+        if isinstance(expr, GenericConst):
+            return _shaped(expr.ty)
+        return ()
+
+
+def _shaped(ty: Any, **origin: Any) -> Any:
+    """An operand for a tensor type, a tuple of them for a tuple type, nothing for a shape or a number."""
+    if isinstance(ty, relax.TensorType):
+        return Operand.model_construct(type=plain_type(ty), **origin)
+    if isinstance(ty, relax.TupleType):
+        return tuple(_shaped(field, **origin) for field in ty.fields)
+    return ()
+
+
+def _flat(found: Any) -> Iterator[Operand]:
+    if isinstance(found, Operand):
+        yield found
+    else:
+        for item in found:
+            yield from _flat(item)
+
+
+def _input_count(main: relax.Function) -> int:
+    """How many of the arguments are real inputs; all of them where the module does not say."""
+    return int(main.attrs["num_input"]) if main.attrs and "num_input" in main.attrs else len(main.params)
+
+
+def _attributes(call: RelaxCall) -> dict[str, Attribute]:
+    """The attributes of a call as plain data. A call of a primitive function has that function's name."""
+    if isinstance(call.args[0] if call.args else None, GlobalVar):
+        return {"function": call.args[0].name_hint}
+    if call.attrs is None:
+        return {}
+    fields = _fields(type(call.attrs))
+    if fields is None:
+        return {str(key): _plain(value) for key, value in call.attrs.items()}
+    return {name: _plain(getattr(call.attrs, name)) for name in fields}
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """The names of the fields of an attributes class; a dictionary of attributes has none."""
+    info = getattr(kind, "__tvm_ffi_type_info__", None)
+    names = tuple(field.name for field in info.fields) if info is not None else ()
+    return names if names and not hasattr(kind, "items") else None
+
+
+def _plain(value: Any) -> Attribute:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tirx.IntImm | tirx.FloatImm):
+        number: int | float = value.value
+        return number
+    if hasattr(value, "__len__") and hasattr(value, "__getitem__") and not hasattr(value, "bits"):
+        return tuple(item if isinstance(item, int | float) else str(item) for item in map(_plain, value))
+    return str(value)
+
+
+def _behaviour(op: Op, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
+    """Whether ConvertLayout can take another layout through a call."""
+    if any(tensor.shape is None for tensor in [*(operand.type for operand in operands), *results]):
+        return "unknown"
+    return "follows" if _has_layout_rule(op.name) else "original"
+
+
+@cache
+def _has_layout_rule(name: str) -> bool:
+    return Op.get(name).get_attr("FRelaxInferLayout") is not None

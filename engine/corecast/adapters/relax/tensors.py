@@ -1,0 +1,57 @@
+"""TVM's tensor types and constants in, plain types and numpy arrays out; every spelling of TVM's about them is here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from tvm import relax, tirx
+from tvm.ir import GenericConst
+
+from corecast.adapters.relax.model import FEW, Array
+from corecast.model import TensorType
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The numpy dtype of a TVM dtype; int4, bfloat16 and the float8 family come from ml_dtypes."""
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def dtype_of(ty: Any) -> str | None:
+    """The dtype of a tensor type as TVM and numpy spell it, or None where it is unknown."""
+    return None if ty.dtype is None else str(ty.dtype)
+
+
+def static_shape(ty: Any) -> tuple[int, ...] | None:
+    """The sizes of a tensor type, or None where one is dynamic or it is no tensor."""
+    if not isinstance(ty, relax.TensorType) or not isinstance(ty.shape, relax.ShapeExpr):
+        return None
+    sizes = tuple(ty.shape.values)
+    return tuple(int(size) for size in sizes) if all(isinstance(size, tirx.IntImm) for size in sizes) else None
+
+
+def plain_type(ty: Any) -> TensorType:
+    """A tensor type as plain data: a dynamic size is the text of its expression."""
+    shape = None
+    if isinstance(ty.shape, relax.ShapeExpr):
+        shape = tuple(int(size) if isinstance(size, tirx.IntImm) else str(size) for size in ty.shape.values)
+    return TensorType.model_construct(dtype=dtype_of(ty) or "unknown", shape=shape)
+
+
+def type_of(array: Array) -> relax.TensorType:
+    return relax.TensorType(array.shape, str(array.dtype))
+
+
+def array_of(constant: GenericConst) -> Array:
+    """The value of a constant expression."""
+    array: Array = constant.value.numpy()
+    return array
+
+
+def constant_array(expr: Any) -> Array | None:
+    """The value of a small constant that stands in the module itself, or None for every other expression."""
+    if not isinstance(expr, GenericConst) or not isinstance(expr.ty, relax.TensorType):
+        return None
+    array = array_of(expr)
+    return array if array.size <= FEW else None

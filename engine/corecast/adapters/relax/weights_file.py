@@ -1,0 +1,63 @@
+"""Parameters as a safetensors file, and back: also those in dtypes that the format or its reader does not know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save_file
+
+from corecast.adapters.relax.model import Array
+from corecast.adapters.relax.tensors import numpy_dtype
+
+# The format has no four-bit integers: they are stored one a byte, and the metadata says what they are.
+_STORED_AS = {"int4": np.int8, "uint4": np.uint8}
+_DTYPES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "U16": "uint16",
+    "I16": "int16",
+    "U32": "uint32",
+    "I32": "int32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
+_METADATA = "corecast_dtypes"
+
+
+def write_weights(parameters: Mapping[str, Array], path: Path) -> None:
+    """Write parameters under their names."""
+    special = {name: str(array.dtype) for name, array in parameters.items() if str(array.dtype) in _STORED_AS}
+    stored = {
+        name: np.ascontiguousarray(array.astype(_STORED_AS[special[name]]) if name in special else array)
+        for name, array in parameters.items()
+    }
+    save_file(stored, path, metadata={_METADATA: json.dumps(special, sort_keys=True)})
+
+
+def read_weights(path: Path) -> dict[str, Array]:
+    """Read what `write_weights` wrote. Raises `OSError`, and `ValueError` for a damaged file."""
+    content = path.read_bytes()
+    try:
+        tensors = deserialize(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+    special = json.loads(header.get("__metadata__", {}).get(_METADATA, "{}"))
+    arrays: dict[str, Array] = {}
+    for name, tensor in tensors:
+        dtype = np.dtype(getattr(ml_dtypes, _DTYPES[tensor["dtype"]], _DTYPES[tensor["dtype"]]))
+        array = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
+        arrays[name] = array.astype(numpy_dtype(special[name])) if name in special else array
+    return arrays

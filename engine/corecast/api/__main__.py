@@ -1,0 +1,5 @@
+"""`python -m corecast.api` is `corecast`."""
+
+from corecast.api.cli import run
+
+run()

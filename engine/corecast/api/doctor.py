@@ -1,0 +1,96 @@
+"""`corecast doctor`: the versions that matter, whether they fit together, and what this machine can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+
+import typer
+from packaging.requirements import Requirement
+from pydantic import BaseModel, ConfigDict
+
+from corecast.api.options import Json
+from corecast.report import Reporter
+
+# What works without them, and what they add.
+OPTIONAL = {
+    "torch": "models from torch.export",
+    "onnxruntime": "a second opinion on ONNX models",
+}
+
+
+class Finding(BaseModel):
+    """One thing that was looked at; `ok` is None for what is only told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: str
+    found: str
+    ok: bool | None = None
+    help: str | None = None
+
+    def __str__(self) -> str:
+        mark = {True: "ok  ", False: "BAD ", None: "    "}[self.ok]
+        return f"{mark}{self.what:<16}{self.found}" + (f"\n    {'':<16}{self.help}" if self.help else "")
+
+
+def doctor(json_: Json = False) -> None:
+    """Say which versions are installed, whether they fit together, and what this machine can do."""
+    reporter = Reporter()
+    findings = [*_requirements(), *_tvm(), *_machine(), *_optional()]
+    if json_:
+        reporter.json("[" + ",\n".join(item.model_dump_json() for item in findings) + "]")
+    else:
+        reporter.text("\n".join(map(str, findings)))
+    if any(item.ok is False for item in findings):
+        raise typer.Exit(1)
+
+
+def _requirements() -> list[Finding]:
+    """Every distribution that corecast needs, against the bounds that it states; the tvm-ffi pin is one of them."""
+    findings = [Finding(what="corecast", found=version("corecast")), Finding(what="python", found=_python())]
+    for text in requires("corecast") or ():
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            help = f"pip install '{requirement}'"
+            findings.append(Finding(what=requirement.name, found="not installed", ok=False, help=help))
+            continue
+        fits = requirement.specifier.contains(installed, prereleases=True)
+        help = None if fits else f"corecast needs {requirement.specifier}: pip install '{requirement}'"
+        findings.append(Finding(what=requirement.name, found=installed, ok=fits, help=help))
+    return findings
+
+
+def _python() -> str:
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+
+
+def _tvm() -> list[Finding]:
+    try:
+        import tvm
+    except (ImportError, OSError) as error:
+        help = "planning, checking and explaining work without it"
+        return [Finding(what="tvm", found=f"cannot be imported: {error}", ok=False, help=help)]
+    info = tvm.support.libinfo()
+    devices = [f"cuda:{i} (compute capability {tvm.cuda(i).compute_version})" for i in range(8) if tvm.cuda(i).exist]
+    return [
+        Finding(what="LLVM in TVM", found=str(info.get("LLVM_VERSION", "none")), ok="LLVM_VERSION" in info),
+        Finding(what="GPU", found=", ".join(devices) or "none: plans for one can be made here, and not be run"),
+    ]
+
+
+def _machine() -> list[Finding]:
+    return [Finding(what="cores", found=str(os.cpu_count()))]
+
+
+def _optional() -> list[Finding]:
+    return [
+        Finding(what=name, found=version(name) if find_spec(name) else f"not installed ({what})")
+        for name, what in OPTIONAL.items()
+    ]

@@ -1,0 +1,63 @@
+"""Arguments that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from corecast.lang import CorecastError, Problem
+
+if TYPE_CHECKING:
+    from corecast.adapters.relax import Model
+    from corecast.model import Target
+    from corecast.report import Reporter
+
+ModelPath = Annotated[str, typer.Argument(help="An ONNX file, or a Relax module that TVM saved as JSON.", metavar="MODEL")]
+RulesPath = Annotated[str, typer.Argument(help="A .rules file, or the name of a shared recipe.", metavar="RULES")]
+BundlePath = Annotated[str, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]
+Weights = Annotated[
+    str | None, typer.Option(help="Fill the weights with seeded random values of a sane scale: random:SEED.")
+]
+Shapes = Annotated[
+    list[str] | None, typer.Option("--shape", help="Give an input another shape: NAME=8,3,224,224. Repeatable.")
+]
+TargetName = Annotated[
+    str | None, typer.Option("--target", help="Check dtypes against a target: llvm, cuda:sm_90a. None: what the IR has.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/schemas/ has its schema.")]
+
+
+class UsageError(CorecastError):
+    """A command line that does not say what it should."""
+
+
+def parse_shapes(options: list[str] | None) -> dict[str, tuple[int, ...]] | None:
+    """`["data=8,3,224,224"]` -> `{"data": (8, 3, 224, 224)}`. Raises `UsageError`."""
+    shapes = {}
+    for option in options or ():
+        name, mark, sizes = option.rpartition("=")
+        try:
+            shapes[name] = tuple(int(size) for size in sizes.split(","))
+            valid = bool(mark and name) and min(shapes[name]) > 0
+        except ValueError:
+            valid = False
+        if not valid:
+            help = "write the input's name and its sizes: `--shape data=8,3,224,224`"
+            raise UsageError(Problem("bad-shape", f"`--shape {option}` is no shape", help=help))
+    return shapes or None
+
+
+def load_prepared(path: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> Model:
+    """Load a model and make it fit for conversion."""
+    from corecast.adapters.relax import load, prepare
+
+    with reporter.step(f"read {path}"):
+        return prepare(load(path, weights=weights, shapes=parse_shapes(shapes)))
+
+
+def target_of(name: str | None) -> Target | None:
+    """The target of `--target`. Raises `TargetError`."""
+    from corecast.backends.targets import find_target
+
+    return find_target(name) if name else None

@@ -1,0 +1,200 @@
+"""The commands that change nothing: count, layers, check, fmt, plan, explain, compile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from corecast.api.options import Json, ModelPath, RulesPath, Shapes, TargetName, UsageError, Weights
+from corecast.api.options import load_prepared, target_of
+from corecast.api.recipes import read_recipe, read_source
+from corecast.lang import CorecastError, Problem, parse
+from corecast.lang.format import format
+from corecast.lang.problems import nearest
+from corecast.model import Layer, LayerTable, count
+from corecast.plan import PlanError, describe, explain as explain_layer, format_plan, plan as make_plan
+from corecast.report import Reporter, counts_table, layers_table
+
+if TYPE_CHECKING:
+    from corecast.plan import Plan
+
+Ops = Annotated[list[str] | None, typer.Option("--op", help="Only this operator. Repeatable.")]
+
+
+def count_layers(model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False) -> None:
+    """Count the calls of each operator, and how many of them stand one after another."""
+    reporter = Reporter()
+    table = _survey(model, weights, shape, reporter)
+    unknown = [name for name in op or () if name not in table.by_op]
+    if unknown:
+        raise _unknown_operators(unknown, table)
+    ops = op or sorted(table.by_op, key=lambda name: -len(table.by_op[name]))
+    counts = [count(table, [name]) for name in ops]
+    if op and len(op) > 1:
+        counts.append(count(table, op))
+    if json_:
+        reporter.json(json.dumps([item.model_dump() for item in counts], indent=2))
+    else:
+        reporter.show(counts_table(counts))
+
+
+def layers(model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False) -> None:
+    """List the layers of a model as recipes name them: ids, weights, nodes of the source model, shapes, cost."""
+    reporter = Reporter()
+    table = _survey(model, weights, shape, reporter)
+    unknown = [name for name in op or () if name not in table.by_op]
+    if unknown:
+        raise _unknown_operators(unknown, table)
+    if json_:
+        reporter.json(table.model_dump_json(indent=2))
+    else:
+        reporter.show(layers_table(table, (layer for layer in table.layers if not op or layer.op in op)))
+
+
+def check(rules: Annotated[list[str], typer.Argument(metavar="RULES...")], json_: Json = False) -> None:
+    """Read rules files and report every problem in them."""
+    reporter = Reporter()
+    problems: list[Problem] = []
+    for name in rules:
+        try:
+            recipe = read_recipe(name)
+        except CorecastError as error:
+            problems += error.problems
+        else:
+            if not json_:
+                reporter.text(f"{name}: {len(recipe.rules)} rules, no problems")
+    if json_:
+        reporter.json(json.dumps([_plain(problem) for problem in problems], indent=2))
+    elif problems:
+        raise CorecastError(problems)
+    if problems:
+        raise typer.Exit(CorecastError.exit_status)
+
+
+def fmt(
+    rules: Annotated[list[str], typer.Argument(metavar="RULES...")],
+    check_only: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")] = False,
+) -> None:
+    """Print rules files the one way that they are printed, and write them back."""
+    reporter = Reporter()
+    changed = []
+    for name in rules:
+        source = read_source(name)
+        text = format(parse(source))
+        if text != source.text:
+            changed.append(name)
+            if not check_only:
+                Path(name).write_text(text, encoding="utf-8")
+            reporter.text(f"{name}: {'would be' if check_only else 'was'} reformatted")
+    if check_only and changed:
+        raise typer.Exit(1)
+
+
+def plan(
+    rules: RulesPath,
+    model: ModelPath,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the plan here, as YAML to be committed.")] = None,
+    target: TargetName = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    json_: Json = False,
+) -> None:
+    """Show every decision about a model, and the line that made it. Nothing is changed."""
+    reporter = Reporter()
+    table = _survey(model, weights, shape, reporter)
+    try:
+        decided = make_plan(read_recipe(rules, table), table, target_of(target))
+    except PlanError as error:
+        if not json_:
+            reporter.text(describe(error.plan, table))
+        raise
+    if output:
+        _write_new(output, format_plan(decided))
+    if json_:
+        reporter.json(decided.model_dump_json(indent=2))
+    else:
+        reporter.text(describe(decided, table))
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file whole or not at all, beside its place first."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(Problem("cannot-write", f"cannot write {path}: {error.strerror}")) from error
+
+
+def explain(
+    rules: RulesPath,
+    model: ModelPath,
+    layer: Annotated[str, typer.Argument(help="An id (nn.conv2d#7), a weight's name, or a node's name.", metavar="LAYER")],
+    target: TargetName = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    json_: Json = False,
+) -> None:
+    """Say why a layer got what it got: which line decided, and which clause declined on what value."""
+    reporter = Reporter()
+    table = _survey(model, weights, shape, reporter)
+    recipe = read_recipe(rules, table)
+    found = find_layer(layer, table)
+    try:
+        decided: Plan = make_plan(recipe, table, target_of(target))
+    except PlanError as error:
+        decided = error.plan
+    explanation = explain_layer(recipe, table, decided, found)
+    if json_:
+        reporter.json(explanation.model_dump_json(indent=2))
+    else:
+        reporter.text(str(explanation))
+
+
+def compile_(
+    rules: RulesPath, model: ModelPath, target: TargetName = None, weights: Weights = None, shape: Shapes = None
+) -> None:
+    """Print the TVM passes that a recipe compiles to for a model."""
+    from corecast.adapters.relax import compile_plan
+
+    reporter = Reporter()
+    table = _survey(model, weights, shape, reporter)
+    decided = make_plan(read_recipe(rules, table), table, target_of(target))
+    reporter.text(str(compile_plan(decided)))
+
+
+def find_layer(text: str, table: LayerTable) -> Layer:
+    """The layer that a person means. Raises `UsageError` with the closest names."""
+    layer = table.find(text)
+    if layer is None:
+        names = [name for item in table.layers for name in (item.id, item.source, item.name) if name]
+        help = nearest(text, names) or "`corecast layers MODEL` lists the ids, weights and nodes"
+        raise UsageError(Problem("unknown-layer", f"the model has no layer {text}", help=help))
+    return layer
+
+
+def _survey(model: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> LayerTable:
+    from corecast.adapters.relax import survey
+
+    return survey(load_prepared(model, weights, shapes, reporter))
+
+
+def _unknown_operators(names: list[str], table: LayerTable) -> UsageError:
+    help = f"it has {', '.join(sorted(table.by_op))}"
+    return UsageError([Problem("unknown-operator", f"the model has no {name}", help=help) for name in names])
+
+
+def _plain(problem: Problem) -> dict[str, object]:
+    span = problem.span
+    place = {"file": span.source.name, "line": span.line, "column": span.column} if span else {}
+    return {
+        **place,
+        "severity": problem.severity,
+        "slug": problem.slug,
+        "message": problem.message,
+        "help": problem.help,
+    }

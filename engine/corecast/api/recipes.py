@@ -1,0 +1,62 @@
+"""The path or name of a rules file in, a resolved recipe out."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from corecast.api.catalogue import standard_catalogue
+from corecast.lang import Problem, RulesError, Source, parse
+from corecast.lang.problems import nearest
+from corecast.model import LayerTable
+from corecast.recipe import Recipe, resolve
+
+SUFFIX = ".rules"
+
+
+def recipe_root() -> Traversable:
+    """The shared recipes: `corecast/recipes` in a wheel, `rules/` in a checkout."""
+    packaged = files("corecast").joinpath("recipes")
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "rules"
+
+
+def read_source(name: str | Path) -> Source:
+    """A rules file by its path, or a shared recipe by its name (`resnet`).
+
+    Raises `RulesError` where there is no such file, and where it is not UTF-8 text.
+    """
+    path = Path(name)
+    shared = recipe_root().joinpath(f"{name}{SUFFIX}")
+    try:
+        if not path.exists() and path.suffix != SUFFIX and shared.is_file():
+            return Source(f"{name}{SUFFIX}", shared.read_text(encoding="utf-8"))
+        return Source.read(path)
+    except OSError as error:
+        names = [item.name.removesuffix(SUFFIX) for item in recipe_root().iterdir() if item.name.endswith(SUFFIX)]
+        help = nearest(str(name), names) or f"shared recipes: {', '.join(sorted(names))}"
+        raise RulesError(Problem("no-rules", f"cannot read {name}: {error.strerror}", help=help)) from error
+    except UnicodeDecodeError as error:
+        message = f"{name} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
+        raise RulesError(Problem("not-text", message, help="save it as UTF-8")) from error
+
+
+def read_recipe(rules: str | Path | Source, table: LayerTable | None = None) -> Recipe:
+    """Parse and resolve a rules file.
+
+    Args:
+        rules: a path, the name of a shared recipe, or a `Source` that holds the text itself.
+        table: a model's layers, whose operators and attributes the rules may then name too.
+
+    Raises:
+        RulesError: with every problem of the file.
+
+    Example:
+        >>> from corecast.api import Source, read_recipe
+        >>> recipe = read_recipe(Source("first.rules", "match nn.conv2d #k, set layout HWNC"))
+        >>> recipe.rules[0].requests[0].text
+        'set layout HWNC'
+    """
+    catalogue = standard_catalogue()
+    source = rules if isinstance(rules, Source) else read_source(rules)
+    return resolve(parse(source), catalogue.for_model(table) if table else catalogue)

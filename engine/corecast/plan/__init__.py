@@ -1,0 +1,29 @@
+"""Plans: which layers a recipe selects, what it decides about them, why, and what that will cost. No IR in here."""
+
+from corecast.plan.decide import PlanError, plan
+from corecast.plan.describe import describe
+from corecast.plan.explain import Explanation, explain
+from corecast.plan.file import PlanFileError, format_plan, parse_plan, read_plan
+from corecast.plan.ids import compress
+from corecast.plan.plan import Decision, Plan, PlannedLayer, Prediction, RequestOutcome, RuleOutcome
+from corecast.plan.select import Selection
+
+__all__ = [
+    "Decision",
+    "Explanation",
+    "Plan",
+    "PlanError",
+    "PlanFileError",
+    "PlannedLayer",
+    "Prediction",
+    "RequestOutcome",
+    "RuleOutcome",
+    "Selection",
+    "compress",
+    "describe",
+    "explain",
+    "format_plan",
+    "parse_plan",
+    "plan",
+    "read_plan",
+]

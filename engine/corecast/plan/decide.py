@@ -1,0 +1,312 @@
+"""A recipe and a layer table in, a plan out: the cascade. Pure, and free of any IR.
+
+For each property of each layer, the last request in file order that matches decides; a request never touches a skipped
+layer unless it insists; one that does not apply leaves the property as the model had it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from corecast.lang import nodes
+from corecast.lang.format import format_selector
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import Layer, LayerTable, Target
+from corecast.plan.ids import compress
+from corecast.plan.plan import (
+    Because,
+    Decision,
+    ModelId,
+    Plan,
+    PlannedLayer,
+    RecipeId,
+    RequestOutcome,
+    RuleOutcome,
+)
+from corecast.plan.predict import predict
+from corecast.plan.select import Matches, Selection
+from corecast.recipe import PROPERTIES, Declined, Edit, Keep, Property, Recipe, Request, Rule
+
+
+class PlanError(CorecastError):
+    """A contract of the recipe that this model does not keep: a rule without effect, an `expect`, an `else fail`.
+
+    `plan` is what was decided all the same, for the reader; it must not be applied.
+    """
+
+    exit_status = 1
+
+    def __init__(self, problems: list[Problem], plan: Plan):
+        super().__init__(problems)
+        self.plan = plan
+
+
+def plan(recipe: Recipe, table: LayerTable, target: Target | None = None) -> Plan:
+    """Decide every property of every layer.
+
+    Args:
+        recipe: a resolved recipe.
+        table: the layers of a prepared model.
+        target: whose capabilities the dtypes are checked against; without one, only what the IR can express counts.
+
+    Raises:
+        PlanError: where a rule matched or realised nothing, an `expect` is not met, or an `else fail` was reached.
+    """
+    return _Cascade(recipe, table, target).plan()
+
+
+@dataclass
+class _Tally:
+    """What became of one request on each layer it was asked of (by index, with reasons)."""
+
+    request: Request
+    layers: tuple[int, ...]
+    skipped: dict[int, str] = field(default_factory=dict)
+    declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
+    in_force: dict[int, set[Property]] = field(default_factory=dict)
+    overridden: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The decision in force for one property of one layer; a skip clause that pinned it has no tally."""
+
+    decision: Decision
+    tally: _Tally | None = None
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """A rule with its matches and the tallies of its requests."""
+
+    rule: Rule
+    matches: Matches
+    tallies: tuple[_Tally, ...]
+
+
+class _Cascade:
+    def __init__(self, recipe: Recipe, table: LayerTable, target: Target | None):
+        self.recipe = recipe
+        self.table = table
+        self.target = target
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.cells: dict[Property, dict[int, _Cell]] = {name: {} for name in PROPERTIES}
+        self.effective_skips: set[int] = set()  # where the skip clauses begin that stopped a request
+        self.skips = self._skipped_by(recipe.skips, Selection(recipe, table))
+        self.selection = Selection(recipe, table, frozenset(self.skips))
+
+    def plan(self) -> Plan:
+        self._pin_skipped()
+        applied = [self._apply(rule) for rule in self.recipe.rules]
+        self._warn_of_unused()
+        layers = self._planned_layers()
+        plan = Plan(
+            model=ModelId(name=self.table.model, fingerprint=self.table.fingerprint),
+            recipe=RecipeId(
+                name=self.recipe.name,
+                version=self.recipe.version,
+                file=self.recipe.source.name,
+                hash=self.recipe.hash,
+            ),
+            target=self.target.name if self.target else None,
+            layers=layers,
+            rules=tuple(self._outcome(item) for item in applied),
+            predicted=predict(self.table, {layer.id: layer for layer in layers}),
+            warnings=tuple(str(warning) for warning in self.warnings),
+        )
+        for item, outcome in zip(applied, plan.rules, strict=True):
+            self._check_contract(item, outcome)
+        if self.problems:
+            raise PlanError(self.problems, plan)
+        return plan
+
+    # ── skip clauses ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _skipped_by(self, clauses: Iterable[nodes.Skip], selection: Selection) -> dict[int, nodes.Skip]:
+        """For each skipped layer, the first clause that names it."""
+        skipped: dict[int, nodes.Skip] = {}
+        for clause in clauses:
+            for index in selection.layers(clause.selector):
+                skipped.setdefault(index, clause)
+        return skipped
+
+    def _pin_skipped(self) -> None:
+        for index, clause in self.skips.items():
+            for name in PROPERTIES:
+                decision = Decision(edit=Keep(property=name), rule=_quote(clause), line=clause.span.line)
+                self.cells[name][index] = _Cell(decision)
+
+    # ── one rule ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _apply(self, rule: Rule) -> _Applied:
+        selection, skips = self.selection, self.skips
+        if rule.skips:
+            skips = {**self._skipped_by(rule.skips, selection), **skips}
+            selection = Selection(self.recipe, self.table, frozenset(skips))
+        matches = selection.matches(rule.match.selector)
+        tallies = tuple(self._ask(rule, request, matches, selection, skips) for request in rule.requests)
+        for node in selection.unused_excepts:
+            message = f"`except {format_selector(node.removed)}` removes nothing"
+            self._warn("unused-except", message, node, "take it away, or widen what it names")
+        selection.unused_excepts.clear()
+        return _Applied(rule, matches, tallies)
+
+    def _ask(
+        self, rule: Rule, request: Request, matches: Matches, selection: Selection, skips: Mapping[int, nodes.Skip]
+    ) -> _Tally:
+        tally = _Tally(request, tuple(steps[request.step].index for steps in matches.values()))
+        guarded = selection.layers(request.unless) if request.unless is not None else set()
+        for index in tally.layers:
+            if index in skips and not request.insist:
+                tally.skipped[index] = f"`{_quote(skips[index])}`, line {skips[index].span.line}"
+                self.effective_skips.add(skips[index].span.start)
+            elif index in guarded and request.unless is not None:
+                tally.skipped[index] = f"`unless {format_selector(request.unless)}`"
+            else:
+                self._decide(rule, tally, self.table.layers[index])
+        return tally
+
+    def _decide(self, rule: Rule, tally: _Tally, layer: Layer) -> None:
+        request = tally.request
+        declined: list[Declined] = []
+        for action in request.alternatives:
+            answer = action.propose(layer, self.target)
+            if isinstance(answer, Declined):
+                declined.append(answer)
+                continue
+            for edit in answer:
+                self._set(rule, tally, layer.index, edit)
+            return
+        tally.declined[layer.index] = tuple(declined)
+        # What does not apply leaves the property as the model had it, whatever an earlier rule wanted.
+        for name in request.alternatives[0].properties:
+            if layer.index in self.cells[name]:
+                self._set(rule, tally, layer.index, Keep(property=name), in_force=False)
+
+    def _set(self, rule: Rule, tally: _Tally, index: int, edit: Edit, in_force: bool = True) -> None:
+        cells = self.cells[edit.property]
+        before = cells.get(index)
+        if before and before.tally and before.tally is not tally and index in before.tally.in_force:
+            before.tally.in_force[index].discard(edit.property)
+            before.tally.overridden[index] = f"{rule.name}, line {tally.request.span.line}"
+        cells[index] = _Cell(Decision(edit=edit, rule=rule.name, line=tally.request.span.line), tally)
+        if in_force:
+            tally.in_force.setdefault(index, set()).add(edit.property)
+
+    # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _planned_layers(self) -> tuple[PlannedLayer, ...]:
+        touched = sorted(set().union(*self.cells.values()))
+        planned = []
+        for index in touched:
+            layer = self.table.layers[index]
+            decisions = {name: cells[index].decision for name, cells in self.cells.items() if index in cells}
+            planned.append(PlannedLayer(id=layer.id, parameter=layer.name, hash=layer.hash, **decisions))
+        return tuple(planned)
+
+    def _outcome(self, applied: _Applied) -> RuleOutcome:
+        realised = [
+            steps
+            for steps in applied.matches.values()
+            if all(tally.in_force.get(steps[tally.request.step].index) for tally in applied.tallies)
+        ]
+        return RuleOutcome(
+            rule=applied.rule.name,
+            line=applied.rule.span.line,
+            matched=len(applied.matches),
+            realised=len(realised),
+            requests=tuple(self._request_outcome(tally) for tally in applied.tallies),
+        )
+
+    def _request_outcome(self, tally: _Tally) -> RequestOutcome:
+        in_force = [index for index in tally.layers if tally.in_force.get(index)]
+        overridden = {index: reason for index, reason in tally.overridden.items() if not tally.in_force.get(index)}
+        declined = {index: "; ".join(map(str, reasons)) for index, reasons in tally.declined.items()}
+        return RequestOutcome(
+            request=tally.request.text,
+            line=tally.request.span.line,
+            applied=self._ids(in_force),
+            skipped=self._because(tally.skipped),
+            overridden=self._because(overridden),
+            not_applicable=self._because(declined),
+        )
+
+    def _because(self, reasons: Mapping[int, str]) -> tuple[Because, ...]:
+        groups: defaultdict[str, list[int]] = defaultdict(list)
+        for index, reason in reasons.items():
+            groups[reason].append(index)
+        return tuple(Because(reason=reason, layers=self._ids(indices)) for reason, indices in groups.items())
+
+    def _ids(self, indices: Iterable[int]) -> tuple[str, ...]:
+        return tuple(self.table.layers[index].id for index in indices)
+
+    # ── contracts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_contract(self, applied: _Applied, outcome: RuleOutcome) -> None:
+        rule = applied.rule
+        for tally, request in zip(applied.tallies, outcome.requests, strict=True):
+            if tally.request.otherwise == "fail" and request.not_applicable:
+                reasons = "; ".join(f"{compress(item.layers)}: {item.reason}" for item in request.not_applicable)
+                message = f"`{request.request}` does not apply to every layer that it must"
+                self._fail("not-applicable", message, tally.request, reasons)
+        if not outcome.matched:
+            if not rule.optional:
+                help = f"{self.selection.why_empty(rule.match.selector)}; a rule that may match nothing says `optional`"
+                self._fail("unmatched-rule", f"rule {rule.name} matches no layer of this model", rule.match, help)
+        elif not any(request.applied for request in outcome.requests):
+            message = f"rule {rule.name} matches {outcome.matched} layers and changes none of them"
+            self._fail("nothing-realised", message, rule.match, _reasons(outcome))
+        expect = rule.expect
+        if expect and not _meets(outcome.realised, expect):
+            message = (
+                f"rule {rule.name} expects {expect.operator} {expect.count} layers and realises {outcome.realised}"
+            )
+            self._fail("expectation", message, expect, _reasons(outcome))
+
+    def _warn_of_unused(self) -> None:
+        clauses = [*self.recipe.skips, *(clause for rule in self.recipe.rules for clause in rule.skips)]
+        for clause in clauses:
+            if clause.span.start in self.effective_skips:
+                continue
+            if self.selection.layers(clause.selector):
+                self._warn("unused-skip", f"`{_quote(clause)}` stops no request", clause, "no rule reaches its layers")
+            else:
+                help = self.selection.why_empty(clause.selector)
+                self._warn("unused-skip", f"`{_quote(clause)}` names no layer", clause, help)
+
+    def _fail(self, slug: str, message: str, node: nodes.Node | Request, help: str | None) -> None:
+        self.problems.append(Problem(slug, message, node.span, help))
+
+    def _warn(self, slug: str, message: str, node: nodes.Node, help: str | None) -> None:
+        self.warnings.append(Problem(slug, message, node.span, help, severity="warning"))
+
+
+def _quote(clause: nodes.Skip) -> str:
+    return f"skip {format_selector(clause.selector)}"
+
+
+def _reasons(outcome: RuleOutcome) -> str:
+    """Why a rule realised less than it matched, request by request."""
+    parts = []
+    for request in outcome.requests:
+        for kind, items in (
+            ("skipped by", request.skipped),
+            ("overridden by", request.overridden),
+            ("not applicable,", request.not_applicable),
+        ):
+            parts += [f"`{request.request}` {kind} {item.reason} on {compress(item.layers)}" for item in items]
+    return "; ".join(parts)
+
+
+def _meets(count: int, expect: nodes.Expect) -> bool:
+    return {
+        "==": count == expect.count,
+        "!=": count != expect.count,
+        "<": count < expect.count,
+        "<=": count <= expect.count,
+        ">": count > expect.count,
+        ">=": count >= expect.count,
+    }[expect.operator]

@@ -1,0 +1,97 @@
+"""A plan in, a page for a person out: what each rule came to, what becomes of the layers, what it will cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from corecast.model import LayerTable
+from corecast.plan.ids import compress
+from corecast.plan.plan import Decision, Plan, RequestOutcome
+from corecast.recipe import ChangeDType, ChangeLayout, Keep, Tune
+
+
+def describe(plan: Plan, table: LayerTable) -> str:
+    """The plan as text, the way a reviewer would like to read it."""
+    return "\n".join(_lines(plan, table)) + "\n"
+
+
+def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
+    on = f" on {plan.target}" if plan.target else ""
+    yield f"{plan.recipe.file} for {plan.model.name}{on}: {len(plan.layers)} of {len(table.layers)} layers are touched"
+    for rule in plan.rules:
+        yield ""
+        yield f"{rule.rule} (line {rule.line}): {_layers(rule.matched)} matched, {rule.realised} realised"
+        for request in rule.requests:
+            yield f"  {request.request}"
+            yield from _outcomes(request)
+    yield ""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for layer in plan.layers:
+        groups[_becomes(layer.decisions, table.by_id[layer.id].data_layout)].append(layer.id)
+    width = min(44, max((len(compress(ids)) for ids in groups.values()), default=0))
+    for becomes, ids in groups.items():
+        yield f"{compress(ids):<{width}}  {becomes}"
+    yield ""
+    yield predicted(plan)
+    yield from plan.warnings
+
+
+def predicted(plan: Plan) -> str:
+    """The prediction in a sentence."""
+    costs = plan.predicted
+    parts = [
+        f"{costs.layout_transforms} layout transforms and {costs.casts} casts at run time",
+    ]
+    if costs.parameter_bytes is not None and costs.converted_parameter_bytes is not None:
+        parts.append(f"parameters {_mebibytes(costs.parameter_bytes)} -> {_mebibytes(costs.converted_parameter_bytes)}")
+    return f"predicted: {', '.join(parts)}"
+
+
+def _outcomes(request: RequestOutcome) -> Iterator[str]:
+    if request.applied:
+        yield f"    applied         {len(request.applied):>4}  {compress(request.applied)}"
+    for label, items in (
+        ("skipped", request.skipped),
+        ("overridden", request.overridden),
+        ("not applicable", request.not_applicable),
+    ):
+        for item in items:
+            yield f"    {label:<14}  {len(item.layers):>4}  {_short(compress(item.layers))}: {item.reason}"
+
+
+def _becomes(decisions: tuple[Decision | None, ...], layout: str | None) -> str:
+    changes: defaultdict[str, list[str]] = defaultdict(list)
+    for decision in filter(None, decisions):
+        changes[f"({decision.rule}, line {decision.line})"].append(_edit(decision, layout))
+    return "; ".join(f"{', '.join(parts)} {place}" for place, parts in _fold_keeps(changes).items())
+
+
+def _fold_keeps(changes: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+    """`keep layout, keep dtype, keep schedule` reads better as `keep`."""
+    return {
+        place: ["keep"] if len(parts) == 3 and all(part.startswith("keep ") for part in parts) else parts
+        for place, parts in changes.items()
+    }
+
+
+def _edit(decision: Decision, layout: str | None) -> str:
+    match decision.edit:
+        case ChangeLayout(data=data, kernel=kernel):
+            return f"layout {layout} -> {data}, kernel {kernel}"
+        case ChangeDType(dtype=dtype, accumulator=accumulator):
+            return f"compute in {dtype} -> {accumulator}"
+        case Tune() | Keep() as edit:
+            return str(edit)
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer" + ("" if count == 1 else "s")
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1].rsplit(', ', 1)[0]}, …"
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

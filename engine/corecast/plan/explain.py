@@ -1,0 +1,103 @@
+"""One layer in, the reasons out: what it got and from which line, and for every other rule the part that declined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from corecast.model import Layer, LayerTable
+from corecast.plan.plan import Because, Plan, RequestOutcome, RuleOutcome
+from corecast.plan.select import Selection
+from corecast.recipe import PROPERTIES, Recipe, Rule
+
+Outcome = Literal["applied", "skipped", "overridden", "not applicable"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Answer(_Part):
+    """What became of one request on the layer, and why."""
+
+    request: str
+    line: int
+    outcome: Outcome
+    reason: str | None = None
+
+
+class RuleAnswer(_Part):
+    """What a rule did to the layer; `declined` says why the rule's match does not name it."""
+
+    rule: str
+    line: int
+    declined: str | None = None
+    answers: tuple[Answer, ...] = ()
+
+
+class Explanation(_Part):
+    """Everything the recipe has to say about one layer."""
+
+    layer: str
+    parameter: str | None
+    source: str | None
+    decisions: tuple[str, ...]
+    rules: tuple[RuleAnswer, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        names = [f"weight {self.parameter}"] if self.parameter else []
+        names += [f"node {self.source}"] if self.source else []
+        yield self.layer + (f" ({', '.join(names)})" if names else "")
+        yield from (f"  {decision}" for decision in self.decisions)
+        for rule in self.rules:
+            yield f"{rule.rule} (line {rule.line})" + (f": does not match, {rule.declined}" if rule.declined else "")
+            for answer in rule.answers:
+                reason = f": {answer.reason}" if answer.reason else ""
+                yield f"  {answer.request} (line {answer.line}): {answer.outcome}{reason}"
+
+
+def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Explanation:
+    """Say why a layer got what it got. `plan` is the plan of this recipe on this table."""
+    skipped = {index for clause in recipe.skips for index in Selection(recipe, table).layers(clause.selector)}
+    selection = Selection(recipe, table, frozenset(skipped))
+    planned = plan.by_id.get(layer.id)
+    decisions = tuple(
+        f"{decision.edit} ({decision.rule}, line {decision.line})"
+        for name in PROPERTIES
+        if planned and (decision := planned.decision(name))
+    )
+    return Explanation(
+        layer=layer.id,
+        parameter=layer.name,
+        source=layer.source,
+        decisions=decisions or ("untouched: no request decides anything about it",),
+        rules=tuple(
+            _rule(rule, outcome, selection, layer) for rule, outcome in zip(recipe.rules, plan.rules, strict=True)
+        ),
+    )
+
+
+def _rule(rule: Rule, outcome: RuleOutcome, selection: Selection, layer: Layer) -> RuleAnswer:
+    asked = [answer for request in outcome.requests if (answer := _answer(request, layer.id))]
+    declined = None if asked else selection.why_not(rule.match.selector, layer)
+    return RuleAnswer(rule=rule.name, line=outcome.line, declined=declined, answers=tuple(asked))
+
+
+def _answer(request: RequestOutcome, layer: str) -> Answer | None:
+    if layer in request.applied:
+        return Answer(request=request.request, line=request.line, outcome="applied")
+    declined: tuple[tuple[Outcome, tuple[Because, ...]], ...] = (
+        ("skipped", request.skipped),
+        ("overridden", request.overridden),
+        ("not applicable", request.not_applicable),
+    )
+    for outcome, items in declined:
+        for item in items:
+            if layer in item.layers:
+                return Answer(request=request.request, line=request.line, outcome=outcome, reason=item.reason)
+    return None

@@ -1,0 +1,179 @@
+"""Plans as files: a plan becomes YAML that people review and commit, and that reads back to the same plan.
+
+Layers with equal decisions share an entry, and the anchors stand as lines of one block, so that a plan of a hundred
+thousand layers stays readable and quick to read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from corecast.lang.problems import CorecastError, Problem
+from corecast.plan.ids import compress, expand
+from corecast.plan.plan import Because, Decision, Plan, PlannedLayer, RequestOutcome, RuleOutcome
+from corecast.recipe import PROPERTIES
+
+_HEADER = "# What corecast decided, and which line of the recipe decided it. `corecast apply --plan` carries it out.\n"
+_NO_PARAMETER = "-"
+
+
+class PlanFileError(CorecastError):
+    """A plan file that is not one: not YAML, another version, entries that contradict each other."""
+
+
+def format_plan(plan: Plan) -> str:
+    """Print a plan as YAML."""
+    data = {
+        "corecast_plan": plan.version,
+        "model": plan.model.model_dump(exclude_none=True),
+        "recipe": plan.recipe.model_dump(exclude_none=True),
+        "target": plan.target,
+        "decisions": _groups(plan),
+        "anchors": "".join(f"{item.id} {item.hash} {item.parameter or _NO_PARAMETER}\n" for item in plan.layers),
+        "rules": [_rule(rule) for rule in plan.rules],
+        "predicted": plan.predicted.model_dump(),
+        "warnings": list(plan.warnings),
+    }
+    return _HEADER + yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style for the anchors' lines, flow style for the innermost mappings."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if text.endswith("\n") else None)
+
+
+class _Row(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+def _flow(dumper: yaml.SafeDumper, row: _Row) -> yaml.MappingNode:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", row, flow_style=True)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(_Row, _flow)
+
+
+def _groups(plan: Plan) -> list[dict[str, Any]]:
+    groups: defaultdict[tuple[Decision | None, ...], list[str]] = defaultdict(list)
+    for layer in plan.layers:
+        groups[layer.decisions].append(layer.id)
+    return [
+        {
+            "layers": compress(ids),
+            **{
+                name: _Row(decision.edit.model_dump(exclude_none=True), rule=decision.rule, line=decision.line)
+                for name, decision in zip(PROPERTIES, decisions, strict=True)
+                if decision
+            },
+        }
+        for decisions, ids in groups.items()
+    ]
+
+
+def _rule(rule: RuleOutcome) -> dict[str, Any]:
+    return {
+        **rule.model_dump(exclude={"requests"}),
+        "requests": [
+            {
+                "request": request.request,
+                "line": request.line,
+                "applied": compress(request.applied),
+                **{
+                    name: {item.reason: compress(item.layers) for item in items}
+                    for name in ("skipped", "overridden", "not_applicable")
+                    if (items := getattr(request, name))
+                },
+            }
+            for request in rule.requests
+        ],
+    }
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read a plan file. Raises `OSError`, and `PlanFileError` with what is wrong with its text."""
+    return parse_plan(Path(path).read_text(encoding="utf-8"), str(path))
+
+
+def parse_plan(text: str, name: str = "<string>") -> Plan:
+    """Read what `format_plan` printed. Raises `PlanFileError`."""
+    try:
+        # An alias can make a small file expand without end, and a plan has none.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
+            raise ValueError("it has YAML aliases")
+        data = yaml.load(text, Loader=_LOADER)
+        if not isinstance(data, Mapping) or "corecast_plan" not in data:
+            raise ValueError("it does not begin with `corecast_plan`")
+        if data["corecast_plan"] != 1:
+            raise ValueError(f"it has version {data['corecast_plan']}, and this corecast reads version 1")
+        return _plan(data)
+    except (yaml.YAMLError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
+        help = "make it anew with `corecast plan RULES MODEL -o plan.yaml`"
+        raise PlanFileError(Problem("damaged-plan", f"{name} is not a plan: {reason}", help=help)) from error
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _plan(data: Mapping[str, Any]) -> Plan:
+    decided: dict[str, dict[str, Decision]] = {}
+    for group in data["decisions"]:
+        decisions = {name: _decision(group[name]) for name in PROPERTIES if name in group}
+        for layer in expand(group["layers"]):
+            if layer in decided:
+                raise ValueError(f"{layer} has two entries")
+            decided[layer] = decisions
+    layers = []
+    for line in str(data["anchors"] or "").splitlines():
+        layer, hash, parameter = line.split(" ", 2)
+        if layer not in decided:
+            raise ValueError(f"{layer} has an anchor and no decision")
+        name = None if parameter == _NO_PARAMETER else parameter
+        layers.append(PlannedLayer(id=layer, hash=hash, parameter=name, **decided.pop(layer)))
+    if decided:
+        raise ValueError(f"{compress(decided)} has a decision and no anchor")
+    return Plan(
+        model=data["model"],
+        recipe=data["recipe"],
+        target=data["target"],
+        layers=tuple(layers),
+        rules=tuple(_read_rule(rule) for rule in data["rules"]),
+        predicted=data["predicted"],
+        warnings=tuple(data["warnings"]),
+    )
+
+
+def _decision(data: Mapping[str, Any]) -> Decision:
+    edit = {key: value for key, value in data.items() if key not in ("rule", "line")}
+    return Decision.model_validate({"edit": edit, "rule": data["rule"], "line": data["line"]})
+
+
+def _read_rule(data: Mapping[str, Any]) -> RuleOutcome:
+    requests = tuple(
+        RequestOutcome(
+            request=request["request"],
+            line=request["line"],
+            applied=tuple(expand(request["applied"])),
+            **{
+                name: tuple(
+                    Because(reason=reason, layers=tuple(expand(ids))) for reason, ids in request.get(name, {}).items()
+                )
+                for name in ("skipped", "overridden", "not_applicable")
+            },
+        )
+        for request in data["requests"]
+    )
+    return RuleOutcome(**{**data, "requests": requests})

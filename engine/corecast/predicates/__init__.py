@@ -1,0 +1,1 @@
+"""The words of conditions, one family a file; `standard_catalogue` walks this package."""

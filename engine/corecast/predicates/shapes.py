@@ -1,0 +1,50 @@
+"""Shapes of a layer's data and kernel."""
+
+from __future__ import annotations
+
+from corecast.model import Layer
+from corecast.recipe import Value, predicate
+
+
+@predicate
+def height(layer: Layer) -> Value:
+    """The height of a convolution's input: `height >= 14`."""
+    return layer.size("H")
+
+
+@predicate
+def width(layer: Layer) -> Value:
+    """The width of a convolution's input: `width == height`."""
+    return layer.size("W")
+
+
+@predicate
+def kernel_height(layer: Layer) -> Value:
+    """The height of a convolution's kernel: `kernel_height == 3`."""
+    return layer.size("KH")
+
+
+@predicate
+def kernel_width(layer: Layer) -> Value:
+    """The width of a convolution's kernel: `kernel_width == 1`."""
+    return layer.size("KW")
+
+
+@predicate
+def pointwise(layer: Layer) -> Value:
+    """True for a convolution with a kernel of one element: `where pointwise`."""
+    sizes = [layer.size(axis) for axis in ("KD", "KH", "KW")]
+    return all(size in (None, 1) for size in sizes) if layer.operator and layer.operator.has_layout else None
+
+
+@predicate
+def rank(layer: Layer) -> Value:
+    """The number of axes of its first operand: `rank == 4`."""
+    shape = layer.operands[0].type.shape if layer.operands else None
+    return len(shape) if shape is not None else None
+
+
+@predicate
+def shape(layer: Layer) -> Value:
+    """The shape of its first result as text: `shape == "1x64x56x56"`."""
+    return str(layer.results[0]).partition(" ")[2] if layer.results else None

@@ -1,0 +1,75 @@
+"""Edits: the closed set of changes that a plan may decide on and every adapter must know how to make.
+
+The set of actions is open, this one is not: an action proposes edits, an adapter performs them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Property = Literal["layout", "dtype", "schedule"]
+PROPERTIES: tuple[Property, ...] = ("layout", "dtype", "schedule")
+
+
+class _Edit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ChangeLayout(_Edit):
+    """Compute in these data and kernel layouts, given as axis letters: `HWNC`, `HWOI`."""
+
+    kind: Literal["layout"] = "layout"
+    data: str
+    kernel: str
+
+    @property
+    def property(self) -> Property:
+        return "layout"
+
+    def __str__(self) -> str:
+        return f"layout {self.data}, {self.kernel}"
+
+
+class ChangeDType(_Edit):
+    """Cast the operands to `dtype`, compute and accumulate in `accumulator`, and cast the result back."""
+
+    kind: Literal["dtype"] = "dtype"
+    dtype: str
+    accumulator: str
+
+    @property
+    def property(self) -> Property:
+        return "dtype"
+
+    def __str__(self) -> str:
+        return f"dtype {self.dtype} -> {self.accumulator}"
+
+
+class Tune(_Edit):
+    """Search `trials` schedules (or take the tuner's own number) with the named tuner."""
+
+    kind: Literal["tune"] = "tune"
+    tuner: str
+    trials: int | None = None
+
+    @property
+    def property(self) -> Property:
+        return "schedule"
+
+    def __str__(self) -> str:
+        return f"tune {self.tuner}" + (f", {self.trials} trials" if self.trials else "")
+
+
+class Keep(_Edit):
+    """Leave a property as the model had it, whatever happens around the layer."""
+
+    kind: Literal["keep"] = "keep"
+    property: Property
+
+    def __str__(self) -> str:
+        return f"keep {self.property}"
+
+
+Edit = Annotated[ChangeLayout | ChangeDType | Tune | Keep, Field(discriminator="kind")]

@@ -1,0 +1,127 @@
+"""What a word of the language is: an action proposes edits for a layer, a predicate says something about one.
+
+A new word is one new file in `actions/` or `predicates/` (or an entry point of another distribution); the grammar and
+this file stay as they are.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from corecast.lang.problems import nearest
+from corecast.model import Layer, LayerTable
+from corecast.model.target import Target
+from corecast.model.vocabulary import ATTRIBUTES, OPERATORS
+from corecast.recipe.edits import Edit, Property
+
+
+class Declined:
+    """Why an action does not apply to a layer. The text is made only when somebody reads it: most are never read."""
+
+    __slots__ = ("_template", "_values")
+
+    def __init__(self, template: str, *values: object):
+        self._template = template
+        self._values = values
+
+    def __str__(self) -> str:
+        return self._template.format(*self._values)
+
+
+class Action(BaseModel):
+    """One request with its arguments, as a recipe wrote it.
+
+    A subclass names its `verb` and its arguments: fields in `positional` are read in order, fields in `keyed` follow
+    their own name (`trials 64`), the field `arrow` stands behind `->`. Arguments are validated by pydantic; a wrong
+    one is reported at the word that gave it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verb: ClassVar[str]
+    positional: ClassVar[Sequence[str]] = ()
+    keyed: ClassVar[Sequence[str]] = ()
+    arrow: ClassVar[str | None] = None
+
+    @property
+    @abstractmethod
+    def properties(self) -> tuple[Property, ...]:
+        """The properties of a layer that this request is about."""
+
+    @abstractmethod
+    def propose(self, layer: Layer, target: Target | None) -> tuple[Edit, ...] | Declined:
+        """The edits for one layer, or why there are none. Pure: equal layers get equal answers."""
+
+
+Value = None | bool | int | float | str | tuple[int | float | str, ...]
+
+
+@dataclass(frozen=True)
+class Predicate:
+    """A word of conditions: a function from a layer to a value, None where the layer has no such thing."""
+
+    word: str
+    value: Callable[[Layer], Value]
+
+    @property
+    def doc(self) -> str:
+        return (self.value.__doc__ or "").strip()
+
+
+def predicate(value: Callable[[Layer], Value]) -> Predicate:
+    """Make the decorated function a word of the same name."""
+    return Predicate(value.__name__, value)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The words that exist: a value, so that a test can build one with two words in it."""
+
+    actions: Mapping[str, type[Action]] = field(default_factory=dict)
+    predicates: Mapping[str, Predicate] = field(default_factory=dict)
+    operators: frozenset[str] = OPERATORS
+    attributes: frozenset[str] = ATTRIBUTES
+
+    @classmethod
+    def of(cls, words: Sequence[tuple[str, Any]]) -> Catalogue:
+        """Collect words with their owners (`module or distribution`, word).
+
+        Raises `ValueError` that names both owners where a word has two.
+        """
+        actions: dict[str, type[Action]] = {}
+        predicates: dict[str, Predicate] = {}
+        owners: dict[tuple[str, str], str] = {}
+        for owner, word in words:
+            name = word.word if isinstance(word, Predicate) else word.verb
+            kind = "predicate" if isinstance(word, Predicate) else "action"
+            if (kind, name) in owners:
+                raise ValueError(f"the {kind} `{name}` has two owners: {owners[kind, name]} and {owner}")
+            owners[kind, name] = owner
+            if isinstance(word, Predicate):
+                predicates[name] = word
+            else:
+                actions[name] = word
+        return cls(actions, predicates)
+
+    def for_model(self, table: LayerTable) -> Catalogue:
+        """The same words, and the operators and attributes that only this model has."""
+        attributes = frozenset(key for layers in table.by_op.values() for key in layers[0].attributes)
+        return replace(self, operators=self.operators | set(table.by_op), attributes=self.attributes | attributes)
+
+    def action(self, verb: str, first: str | None) -> tuple[type[Action], bool] | None:
+        """The action behind a verb, and whether its name took the first argument too (`set layout`)."""
+        if first is not None and f"{verb} {first}" in self.actions:
+            return self.actions[f"{verb} {first}"], True
+        return (self.actions[verb], False) if verb in self.actions else None
+
+
+def unknown(kind: str, word: str, known: Sequence[str] | frozenset[str]) -> str:
+    """The help for an unknown word: the closest known ones, or all of them where they are few."""
+    if help := nearest(word, known):
+        return help
+    return f"known {kind}: {', '.join(sorted(known))}" if len(known) <= 40 else f"`corecast layers` lists the {kind}"

@@ -1,0 +1,45 @@
+"""Steps and text in, a terminal's display out: a spinner and colours for a person, plain lines for a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from rich.console import Console, RenderableType
+
+
+class Reporter:
+    """Writes results to standard output, and what is going on to standard error."""
+
+    def __init__(self) -> None:
+        # A pipe has no width: rows are never cut or wrapped there.
+        width = None if sys.stdout.isatty() else 240
+        self._out = Console(width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def text(self, text: str) -> None:
+        """Print text as it stands."""
+        self._out.print(text.rstrip("\n"), markup=False)
+
+    def json(self, text: str) -> None:
+        """Print JSON as it stands, without colours or line breaks of our own."""
+        sys.stdout.write(text.rstrip("\n") + "\n")
+
+    def show(self, renderable: RenderableType) -> None:
+        self._out.print(renderable)
+
+    def error(self, text: str) -> None:
+        self._err.print(text, markup=False)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Say what is being done and how long it took; a spinner where somebody watches."""
+        start = perf_counter()
+        if self._err.is_terminal:
+            with self._err.status(what):
+                yield
+        else:
+            yield
+        self._err.print(f"{what} ({perf_counter() - start:.1f} s)", markup=False, style="dim")

@@ -1,0 +1,16 @@
+"""Numeric proof: the same seeded inputs through two models, a measure, a tolerance, a control and a verdict."""
+
+from corecast.verify.inputs import InputError, check_inputs, seeded_inputs
+from corecast.verify.measure import Difference, difference
+from corecast.verify.verify import Verification, tolerance_of, verify
+
+__all__ = [
+    "Difference",
+    "InputError",
+    "Verification",
+    "check_inputs",
+    "difference",
+    "seeded_inputs",
+    "tolerance_of",
+    "verify",
+]

@@ -1,0 +1,68 @@
+"""Two sets of outputs in, their differences as numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Array = NDArray[np.generic]
+
+
+class Difference(BaseModel):
+    """How far outputs lie from a reference.
+
+    `max_relative` is the largest absolute difference over the largest absolute value of the reference; `cosine` the
+    cosine of the angle between the two; `snr_db` the signal-to-noise ratio in decibels (infinite where they are equal).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    max_relative: float
+    cosine: float
+    snr_db: float
+
+    def __str__(self) -> str:
+        return f"{self.max_relative:.2e} of the largest value, cosine {self.cosine:.6f}, {self.snr_db:.1f} dB"
+
+
+def difference(reference: Sequence[Array], other: Sequence[Array]) -> Difference:
+    """Compare outputs of equal number and shapes; several outputs count as one long vector, each scaled by its largest.
+
+    Raises `ValueError` where number or shapes differ, and where the reference is not finite.
+    """
+    if [array.shape for array in reference] != [array.shape for array in other]:
+        raise ValueError(f"outputs of shapes {_shapes(reference)} and {_shapes(other)} cannot be compared")
+    scales = [_largest(array) for array in reference]
+    a = _vector(reference, scales)
+    b = _vector(other, scales)
+    if not np.isfinite(a).all():
+        raise ValueError("the reference has outputs that are not finite")
+    if not np.isfinite(b).all():
+        return Difference(max_relative=inf, cosine=0.0, snr_db=-inf)
+    noise = float(np.sum((a - b) ** 2))
+    signal = float(np.sum(a**2))
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    equal = noise == 0
+    return Difference(
+        max_relative=float(np.max(np.abs(a - b), initial=0.0)),
+        cosine=1.0 if equal else float(a @ b) / norms if norms else 0.0,
+        snr_db=inf if equal else 10 * float(np.log10(signal / noise)) if signal else -inf,
+    )
+
+
+def _largest(array: Array) -> float:
+    finite = array.astype(np.float64)
+    return float(np.max(np.abs(finite), initial=0.0)) or 1.0
+
+
+def _vector(arrays: Sequence[Array], scales: Sequence[float]) -> NDArray[np.float64]:
+    parts = [array.astype(np.float64).ravel() / scale for array, scale in zip(arrays, scales, strict=True)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _shapes(arrays: Sequence[Array]) -> str:
+    return ", ".join("x".join(map(str, array.shape)) for array in arrays)
