@@ -1,8 +1,21 @@
 """The language: a rules text in, its syntax tree out, and back; every problem with its place and a next step."""
 
 from corecast.lang import nodes
+from corecast.lang.format import format, format_expression, format_request, format_selector
 from corecast.lang.parse import parse
 from corecast.lang.problems import CorecastError, Problem, RulesError
 from corecast.lang.source import Source, Span
 
-__all__ = ["CorecastError", "Problem", "RulesError", "Source", "Span", "nodes", "parse"]
+__all__ = [
+    "CorecastError",
+    "Problem",
+    "RulesError",
+    "Source",
+    "Span",
+    "format",
+    "format_expression",
+    "format_request",
+    "format_selector",
+    "nodes",
+    "parse",
+]

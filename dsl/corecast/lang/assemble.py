@@ -23,6 +23,7 @@ LATER = {
 WORDS = (*TOP_LEVEL, "skip", "match", "expect", "optional")
 """Every word that begins a clause; a clause that begins with any other is a request."""
 
+
 @dataclass(frozen=True, slots=True)
 class Clause:
     """A clause that was read: its first word, its place, and its node, None where it could not be read."""

@@ -86,12 +86,12 @@ class _Item(NamedTuple):
 
 
 def _items(text: str) -> Iterator[_Item]:
-    """The text in pieces. A line that begins with `#word` is a comment that lacks its space: quotes in it are no quotes."""
+    """The text in pieces. A line that begins with `#word` is a comment without its space: its quotes are none."""
     position, depth, fresh = 0, 0, True
     while position < len(text):
         match = _ITEM.match(text, position)
-        assert match and match.lastgroup  # the last alternative takes any character
-        kind, end = match.lastgroup, match.end()
+        assert match, "the last alternative takes any character"
+        kind, end = match.lastgroup or "text", match.end()
         if kind == "ordinal" and fresh and depth == 0:
             kind, end = "bare_comment", _line_end(text, position)
         depth = max(0, depth + (kind == "opening") - (kind == "closing"))

@@ -84,8 +84,9 @@ def syntax_problem(grammar: Lark, clause: ClauseText, error: UnexpectedInput) ->
 def _accepted(grammar: Lark, error: UnexpectedInput) -> list[str]:
     """What could have stood at the place of an error, as the reader calls it: descriptions first, the end last."""
     parser = error.interactive_parser
-    assert isinstance(parser, InteractiveParser)  # the LALR parser gives one with every error
-    phrases = {phrase for terminal in parser.accepts() for phrase in phrases_of(grammar, terminal)}
+    assert isinstance(parser, InteractiveParser), "the LALR parser gives one with every error"
+    terminals: set[str] = parser.accepts()  # type: ignore[no-untyped-call]  # lark leaves it unannotated
+    phrases = {phrase for terminal in terminals for phrase in phrases_of(grammar, terminal)}
     return sorted(phrases, key=lambda phrase: (phrase == _END, phrase.startswith("`"), phrase))
 
 
@@ -102,7 +103,7 @@ def _stops_short(clause: ClauseText, accepted: list[str]) -> Problem:
     end = clause.span.end
     return Problem(
         "syntax",
-        f"this clause stops short after `{clause.code.split()[-1]}`",
+        f"this clause stops short after `{shorten(clause.code.split()[-1])}`",
         Span(clause.span.source, end, end),
         _may_stand(accepted),
     )
@@ -131,11 +132,11 @@ def _wrong_word(offender: str, span: Span, accepted: list[str], clause: ClauseTe
 def _wrong_hash(offender: str, span: Span, accepted: list[str]) -> Problem:
     if not _PLACE.match(offender):
         help = "a comment needs a space before its `#`, a place among operators a number or name after it"
-        return Problem("comment-needs-space", f"`{offender}` is neither a comment nor a place", span, help)
+        return Problem("comment-needs-space", f"{_shown(offender)} is neither a comment nor a place", span, help)
     if PHRASES["ORDINAL"][0] in accepted:
         help = "a place is written `#0`, `#-1` or `#2..5`, a binding `#k`"
-        return Problem("syntax", f"`{offender}` is no place among operators", span, help)
-    message = f"`{offender}` reads as a place among operators, and none can stand here"
+        return Problem("syntax", f"{_shown(offender)} is no place among operators", span, help)
+    message = f"{_shown(offender)} reads as a place among operators, and none can stand here"
     return Problem("comment-needs-space", message, span, "a comment needs a space after its `#`")
 
 
@@ -147,6 +148,11 @@ def _may_stand(accepted: Iterable[str]) -> str:
 def _shown(offender: str) -> str:
     """The offender in quotes; a character from outside ASCII with its name, since it may look like another one."""
     if offender.isascii() and offender.isprintable():
-        return f"`{offender}`"
+        return f"`{shorten(offender)}`"
     name = unicodedata.name(offender, "") if len(offender) == 1 else ""
-    return f"{ascii(offender)} ({name})" if name else ascii(offender)
+    return f"{offender!a} ({name})" if name else ascii(offender)
+
+
+def shorten(text: str) -> str:
+    """As much of a long text as a message can carry."""
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,4 +1,4 @@
-"""The syntax tree of a rules file: what `parse` makes and `format` prints; it knows shapes, never the meaning of a word.
+"""The syntax tree of a rules file: what `parse` makes and `format` prints; it knows shapes, never what a word means.
 
 Every node carries the `span` it was read from. Spans take no part in equality, so that two files which say the same
 thing compare equal wherever they say it.

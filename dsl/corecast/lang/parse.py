@@ -1,7 +1,7 @@
 """A rules text in, its `RuleFile` out, or a `RulesError` that carries every problem of the text.
 
-The text is cut into clauses (`clauses.py`), each clause is read on its own by `grammar.lark` and built into a node here,
-and the clauses are put together into rules (`assemble.py`). So a bad clause costs itself and no other.
+The text is cut into clauses (`clauses.py`), each clause is read on its own by `grammar.lark` and becomes a node
+here, and the clauses are put together into rules (`assemble.py`). So a bad clause costs itself and no other.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
 
     def expect(self, _: Meta, comparator: Token | None, count: Token) -> nodes.Expect:
         operator = _comparator(comparator) if comparator else "=="
-        return nodes.Expect(span=self.clause, operator=operator, count=self._integer(count))
+        return nodes.Expect(span=self.clause, operator=operator, count=self._integer(count, self._span(count)))
 
     def optional(self, _: Meta) -> nodes.Optional:
         return nodes.Optional(span=self.clause)
@@ -303,7 +303,9 @@ class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
     def relation(self, meta: Meta, word: Token, selector: nodes.Selector) -> nodes.Relation:
         return nodes.Relation(span=self._span(meta), word=str(word), selector=selector)
 
-    def arithmetic(self, meta: Meta, left: nodes.Expression, operator: Token, right: nodes.Expression) -> nodes.Arithmetic:
+    def arithmetic(
+        self, meta: Meta, left: nodes.Expression, operator: Token, right: nodes.Expression
+    ) -> nodes.Arithmetic:
         sign = cast(Literal["+", "-", "*", "/", "//", "%"], str(operator))
         return nodes.Arithmetic(span=self._span(meta), operator=sign, left=left, right=right)
 
@@ -351,11 +353,11 @@ class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
             self._complain("bad-number", "this number is too large", span, "the largest is about 1.8e308")
         return value
 
-    def _integer(self, text: str, span: Span | None = None) -> int:
+    def _integer(self, text: str, span: Span) -> int:
         if len(text.lstrip("-")) <= _MOST_DIGITS:
             return int(text)
-        place = span or self._span(cast(Token, text))
-        self._complain("bad-number", "this number is too large", place, f"whole numbers have up to {_MOST_DIGITS} digits")
+        help = f"whole numbers have up to {_MOST_DIGITS} digits"
+        self._complain("bad-number", "this number is too large", span, help)
         return 0
 
     def _range(self, first: str, last: str, span: Span) -> tuple[int, int]:
@@ -389,7 +391,8 @@ class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
             if isinstance(error, re.error) and error.pos is not None:
                 start = place.start + 1 + error.pos
                 place = Span(place.source, start, min(start + 1, place.end))
-            self._complain("bad-regex", f"this is no regular expression: {error}", place, "see Python's `re` for its form")
+            help = "regular expressions are those of Python's `re`"
+            self._complain("bad-regex", f"this is no regular expression: {error}", place, help)
 
 
 def _comparator(token: Token) -> nodes.Comparator:

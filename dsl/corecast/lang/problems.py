@@ -33,11 +33,17 @@ class Problem:
         return "\n".join(lines)
 
 
+_WIDEST = 240
+
+
 def _excerpt(span: Span) -> list[str]:
     """The span's first line and carets under it; tabs are kept so that the carets stay in line."""
-    line = span.source.line(span.line)
-    before = "".join(char if char == "\t" else " " for char in line[: span.column - 1])
-    width = max(1, min(span.end - span.start, len(line) - span.column + 1))
+    column = span.column - 1
+    first = max(0, column - _WIDEST // 2)  # of a very long line, the stretch around the span
+    line = span.source.line(span.line)[first : first + _WIDEST]
+    column -= first
+    before = "".join(char if char == "\t" else " " for char in line[:column])
+    width = max(1, min(span.end - span.start, len(line) - column))
     return [f"    {line}", f"    {before}{'^' * width}"]
 
 

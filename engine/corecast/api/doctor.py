@@ -62,8 +62,8 @@ def _requirements() -> list[Finding]:
             findings.append(Finding(what=requirement.name, found="not installed", ok=False, help=help))
             continue
         fits = requirement.specifier.contains(installed, prereleases=True)
-        help = None if fits else f"corecast needs {requirement.specifier}: pip install '{requirement}'"
-        findings.append(Finding(what=requirement.name, found=installed, ok=fits, help=help))
+        remedy = None if fits else f"corecast needs {requirement.specifier}: pip install '{requirement}'"
+        findings.append(Finding(what=requirement.name, found=installed, ok=fits, help=remedy))
     return findings
 
 

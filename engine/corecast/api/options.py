@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from corecast.model import Target
     from corecast.report import Reporter
 
-ModelPath = Annotated[str, typer.Argument(help="An ONNX file, or a Relax module that TVM saved as JSON.", metavar="MODEL")]
+ModelPath = Annotated[
+    str, typer.Argument(help="An ONNX file, or a Relax module that TVM saved as JSON.", metavar="MODEL")
+]
 RulesPath = Annotated[str, typer.Argument(help="A .rules file, or the name of a shared recipe.", metavar="RULES")]
 BundlePath = Annotated[str, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]
 Weights = Annotated[
@@ -23,7 +25,8 @@ Shapes = Annotated[
     list[str] | None, typer.Option("--shape", help="Give an input another shape: NAME=8,3,224,224. Repeatable.")
 ]
 TargetName = Annotated[
-    str | None, typer.Option("--target", help="Check dtypes against a target: llvm, cuda:sm_90a. None: what the IR has.")
+    str | None,
+    typer.Option("--target", help="Check dtypes against a target: llvm, cuda:sm_90a. None: what the IR has."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/schemas/ has its schema.")]
 

@@ -7,15 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import BaseModel, ConfigDict
 
-from corecast.api.options import Json, ModelPath, RulesPath, Shapes, TargetName, UsageError, Weights
-from corecast.api.options import load_prepared, target_of
+from corecast.api.options import (
+    Json,
+    ModelPath,
+    RulesPath,
+    Shapes,
+    TargetName,
+    UsageError,
+    Weights,
+    load_prepared,
+    target_of,
+)
 from corecast.api.recipes import read_recipe, read_source
 from corecast.lang import CorecastError, Problem, parse
 from corecast.lang.format import format
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, count
-from corecast.plan import PlanError, describe, explain as explain_layer, format_plan, plan as make_plan
+from corecast.plan import PlanError, describe, format_plan
+from corecast.plan import explain as explain_layer
+from corecast.plan import plan as make_plan
 from corecast.report import Reporter, counts_table, layers_table
 
 if TYPE_CHECKING:
@@ -24,7 +36,9 @@ if TYPE_CHECKING:
 Ops = Annotated[list[str] | None, typer.Option("--op", help="Only this operator. Repeatable.")]
 
 
-def count_layers(model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False) -> None:
+def count_layers(
+    model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False
+) -> None:
     """Count the calls of each operator, and how many of them stand one after another."""
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
@@ -41,7 +55,9 @@ def count_layers(model: ModelPath, op: Ops = None, weights: Weights = None, shap
         reporter.show(counts_table(counts))
 
 
-def layers(model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False) -> None:
+def layers(
+    model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False
+) -> None:
     """List the layers of a model as recipes name them: ids, weights, nodes of the source model, shapes, cost."""
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
@@ -51,32 +67,63 @@ def layers(model: ModelPath, op: Ops = None, weights: Weights = None, shape: Sha
     if json_:
         reporter.json(table.model_dump_json(indent=2))
     else:
-        reporter.show(layers_table(table, (layer for layer in table.layers if not op or layer.op in op)))
+        reporter.show(layers_table(layer for layer in table.layers if not op or layer.op in op))
 
 
 def check(rules: Annotated[list[str], typer.Argument(metavar="RULES...")], json_: Json = False) -> None:
     """Read rules files and report every problem in them."""
     reporter = Reporter()
-    problems: list[Problem] = []
-    for name in rules:
-        try:
-            recipe = read_recipe(name)
-        except CorecastError as error:
-            problems += error.problems
-        else:
-            if not json_:
-                reporter.text(f"{name}: {len(recipe.rules)} rules, no problems")
+    problems = [problem for name in rules for problem in _problems(name)]
     if json_:
-        reporter.json(json.dumps([_plain(problem) for problem in problems], indent=2))
+        reporter.json(json.dumps([Finding.of(problem).model_dump() for problem in problems], indent=2))
     elif problems:
         raise CorecastError(problems)
+    else:
+        reporter.text(f"{len(rules)} rules files, no problems")
     if problems:
         raise typer.Exit(CorecastError.exit_status)
 
 
+def _problems(rules: str) -> tuple[Problem, ...]:
+    try:
+        read_recipe(rules)
+    except CorecastError as error:
+        return error.problems
+    return ()
+
+
+class Finding(BaseModel):
+    """A problem as `check --json` prints it; lines and columns count from one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str | None
+    line: int | None
+    column: int | None
+    severity: str
+    slug: str
+    message: str
+    help: str | None
+
+    @classmethod
+    def of(cls, problem: Problem) -> Finding:
+        span = problem.span
+        return cls(
+            file=span.source.name if span else None,
+            line=span.line if span else None,
+            column=span.column if span else None,
+            severity=problem.severity,
+            slug=problem.slug,
+            message=problem.message,
+            help=problem.help,
+        )
+
+
 def fmt(
     rules: Annotated[list[str], typer.Argument(metavar="RULES...")],
-    check_only: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")
+    ] = False,
 ) -> None:
     """Print rules files the one way that they are printed, and write them back."""
     reporter = Reporter()
@@ -96,7 +143,9 @@ def fmt(
 def plan(
     rules: RulesPath,
     model: ModelPath,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the plan here, as YAML to be committed.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the plan here, as YAML to be committed.")
+    ] = None,
     target: TargetName = None,
     weights: Weights = None,
     shape: Shapes = None,
@@ -133,7 +182,9 @@ def _write_new(path: Path, text: str) -> None:
 def explain(
     rules: RulesPath,
     model: ModelPath,
-    layer: Annotated[str, typer.Argument(help="An id (nn.conv2d#7), a weight's name, or a node's name.", metavar="LAYER")],
+    layer: Annotated[
+        str, typer.Argument(help="An id (nn.conv2d#7), a weight's name, or a node's name.", metavar="LAYER")
+    ],
     target: TargetName = None,
     weights: Weights = None,
     shape: Shapes = None,
@@ -186,15 +237,3 @@ def _survey(model: str, weights: str | None, shapes: list[str] | None, reporter:
 def _unknown_operators(names: list[str], table: LayerTable) -> UsageError:
     help = f"it has {', '.join(sorted(table.by_op))}"
     return UsageError([Problem("unknown-operator", f"the model has no {name}", help=help) for name in names])
-
-
-def _plain(problem: Problem) -> dict[str, object]:
-    span = problem.span
-    place = {"file": span.source.name, "line": span.line, "column": span.column} if span else {}
-    return {
-        **place,
-        "severity": problem.severity,
-        "slug": problem.slug,
-        "message": problem.message,
-        "help": problem.help,
-    }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import corecast
 from corecast.api.catalogue import standard_catalogue
 from corecast.lang import Problem, RulesError, Source, parse
 from corecast.lang.problems import nearest
@@ -15,10 +14,10 @@ from corecast.recipe import Recipe, resolve
 SUFFIX = ".rules"
 
 
-def recipe_root() -> Traversable:
+def recipe_root() -> Path:
     """The shared recipes: `corecast/recipes` in a wheel, `rules/` in a checkout."""
-    packaged = files("corecast").joinpath("recipes")
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "rules"
+    packaged = (Path(root) / "recipes" for root in corecast.__path__)
+    return next((path for path in packaged if path.is_dir()), Path(__file__).parents[3] / "rules")
 
 
 def read_source(name: str | Path) -> Source:

@@ -76,7 +76,7 @@ class Conditions:
                 return self._arithmetic(expression)
             case nodes.Negative(operand=operand):
                 inner = self.compile(operand)
-                return lambda steps: -value if _is_number(value := inner(steps)) else None
+                return lambda steps: _negative(inner(steps))
             case nodes.Membership():
                 return self._membership(expression)
             case nodes.Like():
@@ -184,6 +184,10 @@ def _names(expression: nodes.Expression) -> list[str]:
 
 def _show(value: Value) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _negative(value: Value) -> Value:
+    return -value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _is_number(value: Value) -> bool:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from corecast.lang.problems import CorecastError, Problem
 from corecast.plan.ids import compress, expand
 from corecast.plan.plan import Because, Decision, Plan, PlannedLayer, RequestOutcome, RuleOutcome
-from corecast.recipe import PROPERTIES
+from corecast.recipe import PROPERTIES, Property
 
 _HEADER = "# What corecast decided, and which line of the recipe decided it. `corecast apply --plan` carries it out.\n"
 _NO_PARAMETER = "-"
@@ -129,7 +129,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _plan(data: Mapping[str, Any]) -> Plan:
-    decided: dict[str, dict[str, Decision]] = {}
+    decided: dict[str, dict[Property, Decision]] = {}
     for group in data["decisions"]:
         decisions = {name: _decision(group[name]) for name in PROPERTIES if name in group}
         for layer in expand(group["layers"]):

@@ -90,8 +90,8 @@ class RecipeId(_Part):
 class Prediction(_Part):
     """What the plan will cost, foreseen on the layer table; the realised numbers are printed beside them.
 
-    Layout transforms and casts that run at every inference (those on weights are done once, ahead), and the bytes of the
-    parameters before and after.
+    Layout transforms and casts that run at every inference (those on weights are done once, ahead), and the bytes of
+    the parameters before and after.
     """
 
     layout_transforms: int

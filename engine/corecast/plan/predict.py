@@ -1,8 +1,8 @@
 """A layer table and decisions in, expected costs out: layout transforms and casts that will run at every inference.
 
 The layouts are carried through the graph as `ConvertLayout` carries them: a convolution asks for its own, an operator
-that follows takes its first operand's, every other one forces the original. A tensor is transformed or cast once for all
-of its readers; what happens to weights is done ahead and costs nothing.
+that follows takes its first operand's, every other one forces the original. A tensor is transformed or cast once for
+all of its readers; what happens to weights is done ahead and costs nothing.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from rich import box
 from rich.table import Table
 
-from corecast.model import Count, Layer, LayerTable
+from corecast.model import Count, Layer
 
 
-def layers_table(table: LayerTable, layers: Iterable[Layer]) -> Table:
+def layers_table(layers: Iterable[Layer]) -> Table:
     """Each layer with everything that a selector most often names."""
     result = _table("layer", "depth", "weight", "node", "shape", "layout", "dtype", ">MFLOP", ">MiB")
     for layer in layers:

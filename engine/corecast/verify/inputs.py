@@ -46,9 +46,10 @@ def _random(name: str, tensor: TensorType, seed: int) -> Array:
 
 def check_inputs(inputs: Mapping[str, Array], types: Mapping[str, TensorType]) -> dict[str, Array]:
     """The inputs in the model's order. Raises `InputError` with everything that does not fit."""
-    problems = []
-    for name in inputs.keys() - types.keys():
-        problems.append(Problem("unknown-input", f"the model has no input {name}", help=f"it has {', '.join(types)}"))
+    problems = [
+        Problem("unknown-input", f"the model has no input {name}", help=f"it has {', '.join(types)}")
+        for name in sorted(inputs.keys() - types.keys())
+    ]
     for name, tensor in types.items():
         array = inputs.get(name)
         if array is None:

@@ -30,8 +30,8 @@ CAST_TOLERANCES = {
     "float32": 1e-4,
     "float16": 1e-2,
     "bfloat16": 8e-2,
-    "float8_e4m3fn": 0.5,
-    "float8_e5m2": 0.8,
+    "float8_e4m3fn": 0.15,
+    "float8_e5m2": 0.3,
 }
 
 
@@ -86,8 +86,8 @@ def verify(
     """Run the original, the converted and the disturbed model on the same inputs, and judge.
 
     Args:
-        original, converted, control: from named inputs to outputs of equal shapes; `control` is the converted model with
-            the weight of `control_layer` disturbed (None where the plan touches no layer with a weight).
+        original, converted, control: from named inputs to outputs of equal shapes; `control` is the converted model
+            with the weight of `control_layer` disturbed (None where the plan touches no layer with a weight).
         inputs: what all three are given.
         plan: what was carried out; it sets the tolerance.
         seed: where the inputs came from, for the record.

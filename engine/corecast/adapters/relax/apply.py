@@ -57,7 +57,7 @@ def apply(plan: Plan, prepared: Model) -> Conversion:
         prepared: what `prepare` returned; it is not changed.
 
     Raises:
-        PlanMismatch: where the plan was made for another model.
+        PlanMismatchError: where the plan was made for another model.
         RealisedError: where the resulting module does not have what was decided.
     """
     before = survey(prepared)
@@ -116,8 +116,8 @@ def _objection(edit: Edit, old: Layer, new: Layer) -> str | None:
             return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
         case Keep(property="dtype"):
             return _unless(_dtypes(new), _dtypes(old))
-        case Keep(property="schedule") | Tune():
-            return None
+        case Keep() | Tune():
+            return None  # a schedule is no part of the IR yet
 
 
 def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:

@@ -1,7 +1,7 @@
 """A plan in, TVM passes out: what an engineer would have written by hand for this model and these rules.
 
-The passes run in a `tvm.transform.Sequential` among TVM's own. They touch the module alone: what they do to weights stays
-in it as `permute_dims` and `astype` of parameters, until `fold` (or TVM's own constant folding) computes it.
+The passes run in a `tvm.transform.Sequential` among TVM's own. They touch the module alone: what they do to weights
+stays in it as `permute_dims` and `astype` of parameters, until `fold` (or TVM's constant folding) computes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from corecast.plan.ids import compress
 from corecast.recipe import ChangeDType, ChangeLayout
 
 
-class PlanMismatch(CorecastError):
+class PlanMismatchError(CorecastError):
     """A plan that was made for another model than the one at hand."""
 
 
@@ -48,9 +48,9 @@ class Passes:
 def compile_plan(plan: Plan) -> Passes:
     """Compile a plan into passes for the prepared module that it was made for.
 
-    Raises `PlanMismatch` when one of them meets another module.
+    Raises `PlanMismatchError` when one of them meets another module.
     """
-    passes = [CheckPlan(plan)]
+    passes: list[tvm.transform.Pass] = [CheckPlan(plan)]
     if layouts := {key: edit for key, edit in plan.decided("layout").items() if isinstance(edit, ChangeLayout)}:
         passes.append(ConvertLayout(layouts))
     if dtypes := {key: edit for key, edit in plan.decided("dtype").items() if isinstance(edit, ChangeDType)}:
@@ -74,7 +74,7 @@ class CheckPlan:
 
 
 def check_plan(plan: Plan, table: LayerTable) -> None:
-    """Compare the layers that a plan names with those of a module. Raises `PlanMismatch`."""
+    """Compare the layers that a plan names with those of a module. Raises `PlanMismatchError`."""
     missing = [layer.id for layer in plan.layers if layer.id not in table.by_id]
     changed = [
         layer.id for layer in plan.layers if layer.id in table.by_id and table.by_id[layer.id].hash != layer.hash
@@ -86,4 +86,4 @@ def check_plan(plan: Plan, table: LayerTable) -> None:
         differences.append(f"{compress(changed)} has other attributes, shapes or neighbours")
     if differences:
         message = f"this plan was made for another model ({plan.model.name}): {'; '.join(differences)}"
-        raise PlanMismatch(Problem("plan-mismatch", message, help="make it anew: `corecast plan RULES MODEL`"))
+        raise PlanMismatchError(Problem("plan-mismatch", message, help="make it anew: `corecast plan RULES MODEL`"))

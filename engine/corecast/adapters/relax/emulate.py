@@ -1,8 +1,9 @@
-"""A converted model in, one that runs on any CPU out: dtypes that TVM cannot run there are carried by wider ones.
+"""A converted model in, one that runs on any CPU out: dtypes that a CPU lacks are carried by wider ones.
 
-An int4 kernel compiles for a CPU and then takes the process with it, and TVM's float8 is wrong at zero. So a cast to such
-a dtype becomes a call of numpy (with ml_dtypes' rounding), whose result stands in a carrier that holds every such value:
-int8 for int4, float32 for float8. Sums are exact or in float32 either way, so the numbers are those of the dtype.
+An int4 kernel compiles for a CPU and then takes the process with it, TVM's float8 is wrong at zero there, and its
+float16 is ten times slower than float32. So a cast to such a dtype becomes a call of numpy (with ml_dtypes' rounding)
+whose result stands in a carrier that holds every value of the dtype, and what computes in the dtype is rounded to it
+afterwards. Products are exact in the carrier and sums are in int32 or float32, as on a matrix unit.
 """
 
 from __future__ import annotations
@@ -11,47 +12,80 @@ import numpy as np
 import tvm
 import tvm_ffi
 from tvm import relax
-from tvm.ir import Call
+from tvm.ir import Call, Var
 
+from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.model import Model
-from corecast.adapters.relax.rebuild import Rebuild, bindings_of
+from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
 from corecast.adapters.relax.tensors import dtype_of, numpy_dtype
 
-CARRIERS = {"int4": "int8", "uint4": "uint8", "float8_e4m3fn": "float32", "float8_e5m2": "float32"}
+CARRIERS = {
+    "int4": "int8",
+    "uint4": "uint8",
+    "float16": "float32",
+    "bfloat16": "float32",
+    "float8_e4m3fn": "float32",
+    "float8_e5m2": "float32",
+}
 
 _CAST = tvm.ir.Op.get("relax.astype")
 
 
-def emulate(model: Model) -> Model:
-    """The same model with carriers; the very model where no dtype needs one."""
-    dtypes = {dtype_of(binding.var.ty) for binding in bindings_of(model.main) if hasattr(binding.var.ty, "dtype")}
+def emulated_dtypes(model: Model) -> tuple[str, ...]:
+    """The dtypes of a model that `emulate` replaces by carriers."""
+    dtypes = {str(dtype_of(binding.var.ty)) for binding in bindings_of(model.main) if _is_tensor(binding.var)}
     dtypes |= {str(array.dtype) for array in model.parameters.values()}
-    if not dtypes & CARRIERS.keys():
-        return model
+    return tuple(sorted(dtypes & CARRIERS.keys()))
+
+
+def emulate(model: Model) -> Model:
+    """The same model with carriers. Inputs keep their dtypes."""
     rebuild = Rebuild(model)
     for var in model.weights:
         array = rebuild.arrays[var]
-        if str(array.dtype) in CARRIERS:
-            rebuild.replace(var, rebuild.parameter(array.astype(numpy_dtype(CARRIERS[str(array.dtype)])), var.name))
+        if carrier := CARRIERS.get(str(array.dtype)):
+            carried = rebuild.parameter(array.astype(numpy_dtype(carrier)), var.name, takes_name=True)
+            rebuild.replace(var, carried)
     for binding in bindings_of(model.main):
-        value = binding.value
-        if isinstance(value, Call) and value.op == _CAST and (dtype := str(value.attrs.dtype)) in CARRIERS:
-            operand = rebuild.new(value.args[0])
-            carrier = relax.TensorType(operand.ty.shape, CARRIERS[dtype])
-            cast = relax.op.call_pure_packed(_function(dtype), operand, ty_args=carrier)
-            rebuild.replace(binding.var, rebuild.emit(cast, binding.var.name))
+        if _is_tensor(binding.var) and dtype_of(binding.var.ty) in CARRIERS:
+            _carry(rebuild, binding)
         else:
             rebuild.keep(binding)
     return rebuild.finish()
 
 
-def _function(dtype: str) -> str:
+def _carry(rebuild: Rebuild, binding: Binding) -> None:
+    """Compute a binding in the carrier of its dtype, and round the result to the dtype."""
+    dtype = dtype_of(binding.var.ty) or ""
+    name = binding.var.name
+    value = binding.value
+    if isinstance(value, Call) and value.op == _CAST:
+        exact = rebuild.new(value.args[0])
+    else:
+        exact = rebuild.emit(_out_of(rebuild.new(value), CARRIERS[dtype]), rebuild.fresh(f"{name}_exact"))
+    ty = relax.TensorType(binding.var.ty.shape, CARRIERS[dtype])
+    rounded = relax.op.call_pure_packed(_rounding(dtype), exact, ty_args=ty)
+    rebuild.replace(binding.var, rebuild.emit(rounded, name))
+
+
+def _out_of(call: Call, carrier: str) -> Call:
+    """The call with its result in the carrier, where its attributes name a result dtype."""
+    if not getattr(call.attrs, "out_dtype", None):
+        return call
+    return Call(call.op, call.args, with_attributes(call.attrs, out_dtype=carrier), call.ty_args)
+
+
+def _is_tensor(var: Var) -> bool:
+    return isinstance(var.ty, relax.TensorType)
+
+
+def _rounding(dtype: str) -> str:
     """The name of the packed function that rounds to a dtype and gives its values in the carrier."""
     name = f"corecast.emulate.{dtype}"
     if tvm.get_global_func(name, allow_missing=True) is None:
 
         def cast(tensor: tvm.runtime.Tensor) -> tvm.runtime.Tensor:
-            # What a dtype cannot hold has no defined value in it; the warning would say so once for every layer.
+            # What a dtype cannot hold has no defined value in it; numpy would warn of it at every layer.
             with np.errstate(invalid="ignore", over="ignore"):
                 values = tensor.numpy().astype(numpy_dtype(dtype)).astype(numpy_dtype(CARRIERS[dtype]))
             return tvm.runtime.tensor(values)

@@ -21,13 +21,14 @@ from corecast.adapters.relax.tensors import constant_array, dtype_of, numpy_dtyp
 
 @dataclass(frozen=True)
 class Known:
-    """The value of a variable that depends on parameters alone, and the name that it goes by.
+    """The value of a variable that depends on parameters alone, and the parameter that it is a form of.
 
-    A weight that was only turned, reshaped or cast keeps its own name. `base` is None for what came from constants.
+    What several operands made has no such parameter and goes by its binding's name.
     """
 
     array: Array
-    base: str | None
+    weight: str | None = None
+    is_constant: bool = False
 
 
 def fold(model: Model) -> Model:
@@ -75,9 +76,9 @@ class _Forms:
 
     def expression(self, known: Known, name: str) -> Any:
         """What stands for a known value: a small constant where it came from constants, or else a parameter."""
-        if known.base is None and known.array.size <= FEW:
+        if known.is_constant and known.array.size <= FEW:
             return relax.const(known.array, str(known.array.dtype))
-        base = known.base or name
+        base = known.weight or name
         forms = self._forms[base]
         for var in forms:
             if _equal(self._rebuild.arrays[var], known.array):
@@ -104,27 +105,23 @@ def _evaluated(binding: Binding, known: Mapping[Var, Known]) -> Known | None:
         return None
     evaluate = EVALUATE.get(getattr(value.op, "name", ""))
     operands = [_operand(argument, known) for argument in value.args if not isinstance(argument, relax.ShapeExpr)]
-    if evaluate is None or not all(isinstance(operand, Known) for operand in operands):
+    if evaluate is None or any(operand is None for operand in operands):
         return None
-    arrays = [operand.array for operand in operands if operand is not None]
+    found = [operand for operand in operands if operand is not None]
     # Values that TVM would compute in the result's type are computed in it here too.
-    result = np.asarray(evaluate(value, *arrays)).astype(numpy_dtype(dtype_of(value.ty) or ""), copy=False)
-    return Known(result, _base(operands, binding.var.name))
+    result = np.asarray(evaluate(value, *(operand.array for operand in found)))
+    return Known(
+        result.astype(numpy_dtype(dtype_of(value.ty) or ""), copy=False),
+        found[0].weight if len(found) == 1 else None,
+        all(operand.is_constant for operand in found),
+    )
 
 
 def _operand(expr: Any, known: Mapping[Var, Known]) -> Known | None:
     if isinstance(expr, Var):
         return known.get(expr)
     array = constant_array(expr)
-    return None if array is None else Known(array, None)
-
-
-def _base(operands: list[Known | None], name: str) -> str | None:
-    """A view of one parameter keeps its name; what was computed from several has the binding's."""
-    bases = [operand.base for operand in operands if operand is not None]
-    if len(bases) == 1:
-        return bases[0]
-    return name if any(bases) else None
+    return None if array is None else Known(array, is_constant=True)
 
 
 def _reshaped(call: Call, array: Array) -> Array:

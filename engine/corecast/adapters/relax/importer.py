@@ -29,12 +29,12 @@ _VIEWS = {f"relax.{op}" for op in ("permute_dims", "reshape", "expand_dims", "sq
 def import_onnx(
     model: ModelProto, shapes: Mapping[str, Sequence[int]]
 ) -> tuple[IRModule, dict[Var, str], dict[Any, str]]:
-    """The module as TVM imports it, a name for each of its binding variables, and one for each constant that has one."""
+    """The module as TVM imports it, a name for each binding variable, and the name of each expression that has one."""
     _check(model, shapes)
     importer = _Importer(model.graph, shapes)
     module = importer.run(_opset(model))
     labels = importer.labels()
-    return module, _binding_names(module["main"], labels), {expr: name for expr, name in labels.items()}
+    return module, _binding_names(module["main"], labels), labels
 
 
 def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:

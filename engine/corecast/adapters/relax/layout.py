@@ -1,7 +1,7 @@
 """Layout decisions in, one `ConvertLayout` out, whose callback answers from the plan for every convolution.
 
-An empty answer would not keep a layer: `ConvertLayout` then lets the producer's layout flow in. So every convolution that
-the plan does not change is pinned to the layouts that it has.
+An empty answer would not keep a layer: `ConvertLayout` then lets the producer's layout flow in. So every convolution
+that the plan does not change is pinned to the layouts that it has.
 """
 
 from __future__ import annotations

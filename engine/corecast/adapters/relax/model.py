@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from tvm.ir import IRModule
 
 from corecast.lang.problems import CorecastError, Problem
 
-Array = NDArray[np.generic]
+Array: TypeAlias = NDArray[Any]
 
 # Constants up to this many elements stay in the module: epsilons, bounds, small shapes. Larger ones are weights.
 FEW = 16

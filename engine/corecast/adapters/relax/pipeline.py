@@ -1,4 +1,4 @@
-"""A recipe in, one TVM pass out that plans for whatever module reaches it: for pipelines that have no model at hand yet."""
+"""A recipe in, one TVM pass out that plans for whatever module reaches it: for pipelines of other toolchains."""
 
 from __future__ import annotations
 

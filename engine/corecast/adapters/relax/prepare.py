@@ -1,7 +1,8 @@
 """A model as TVM imports it in; the same function out, in the form in which layouts can be converted.
 
 Weights are folded, each rewrite below is applied where it stands, per-channel scales and shifts go into convolutions
-(`affine`), and what nobody reads is dropped. Calls keep the names of their source nodes. Preparing twice changes nothing.
+(`affine`), and what nobody reads is dropped. Calls keep the names of their source nodes. To prepare twice changes
+nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op, TupleGetItem, Var
 from tvm_ffi import structural_equal
@@ -18,7 +18,7 @@ from corecast.adapters.relax.affine import absorb
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
-from corecast.adapters.relax.tensors import constant_array, dtype_of
+from corecast.adapters.relax.tensors import constant_array
 
 
 def prepare(model: Model) -> Model:

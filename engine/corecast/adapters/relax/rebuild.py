@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tvm import relax
@@ -14,7 +14,7 @@ from tvm_ffi import structural_equal
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.tensors import type_of
 
-Binding = relax.Binding
+Binding: TypeAlias = relax.Binding
 
 
 def bindings_of(function: relax.Function) -> Iterator[Binding]:

@@ -12,6 +12,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule
 
+from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild, bindings_of
 from corecast.adapters.relax.survey import enumerate_calls
@@ -72,10 +73,4 @@ def _computing_in(attributes: Any, accumulator: str) -> Any:
     """The attributes with `out_dtype` set, for the operators that have one; the others compute in their operands'."""
     if not hasattr(attributes, "out_dtype"):
         return attributes
-    fields = {name: getattr(attributes, name) for name in attribute_names(attributes)}
-    return tvm.ir.make_node(type(attributes).__tvm_ffi_type_info__.type_key, **{**fields, "out_dtype": accumulator})
-
-
-def attribute_names(attributes: Any) -> list[str]:
-    """The fields of a call's attributes."""
-    return [field.name for field in type(attributes).__tvm_ffi_type_info__.fields]
+    return with_attributes(attributes, out_dtype=accumulator)

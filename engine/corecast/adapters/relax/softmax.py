@@ -49,4 +49,4 @@ def _returning(model: Model, result: Var) -> Model:
             break
         kept.append(binding)
     body = relax.SeqExpr([relax.DataflowBlock(kept)] if kept else [], out)
-    return model.with_main(relax.Function(main.params, body, None, main.is_pure, main.attrs), model.parameters)
+    return model.with_main(relax.Function(main.params, body, out.ty, main.is_pure, main.attrs), model.parameters)

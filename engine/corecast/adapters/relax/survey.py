@@ -32,8 +32,7 @@ def survey(model: Model | IRModule) -> LayerTable:
     sources = _Sources(main)
     calls = []
     for op, binding in _calls(main, sources):
-        calls.append(_call(op, binding, sources))
-        sources.produced(binding.var, len(calls) - 1)
+        calls.append(_call(op, binding, len(calls), sources))
     count = _input_count(main)
     return LayerTable.of(
         calls,
@@ -82,10 +81,10 @@ def _op_name(call: RelaxCall, sources: _Sources) -> str:
     return name.removeprefix("relax.")
 
 
-def _call(op: str, binding: relax.VarBinding, sources: _Sources) -> Call:
+def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources) -> Call:
     value = binding.value
     operands = tuple(operand for argument in value.args for operand in sources.operands(argument))
-    results = tuple(_leaves(binding.var.ty))
+    results = tuple(operand.type for operand in sources.produced(binding.var, index))
     return Call.model_construct(
         op=op,
         operands=operands,
@@ -94,15 +93,6 @@ def _call(op: str, binding: relax.VarBinding, sources: _Sources) -> Call:
         source=binding.var.name,
         behaviour=_behaviour(value.op, operands, results),
     )
-
-
-def _leaves(ty: Any) -> Iterator[TensorType]:
-    """The tensor types in a type, tuples flattened."""
-    if isinstance(ty, relax.TensorType):
-        yield plain_type(ty)
-    elif isinstance(ty, relax.TupleType):
-        for field in ty.fields:
-            yield from _leaves(field)
 
 
 class _Sources:
@@ -115,9 +105,10 @@ class _Sources:
             role = "argument" if place < count else "parameter"
             self._of[var] = _shaped(var.ty, **{role: var.name})
 
-    def produced(self, var: Var, layer: int) -> None:
-        """The variable holds the results of this layer."""
+    def produced(self, var: Var, layer: int) -> Iterator[Operand]:
+        """The variable holds the results of this layer: these."""
         self._of[var] = _shaped(var.ty, layer=layer)
+        return _flat(self._of[var])
 
     def alias(self, var: Var, value: Any, ty: Any = None) -> None:
         """The variable holds what another expression does; a weight in another form has another type."""
@@ -175,14 +166,15 @@ def _attributes(call: RelaxCall) -> dict[str, Attribute]:
         return {"function": call.args[0].name_hint}
     if call.attrs is None:
         return {}
-    fields = _fields(type(call.attrs))
+    kind: Any = type(call.attrs)
+    fields = _fields(kind)
     if fields is None:
         return {str(key): _plain(value) for key, value in call.attrs.items()}
     return {name: _plain(getattr(call.attrs, name)) for name in fields}
 
 
 @cache
-def _fields(kind: type) -> tuple[str, ...] | None:
+def _fields(kind: Any) -> tuple[str, ...] | None:
     """The names of the fields of an attributes class; a dictionary of attributes has none."""
     info = getattr(kind, "__tvm_ffi_type_info__", None)
     names = tuple(field.name for field in info.fields) if info is not None else ()

@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,11 @@ _BOTH = 0.7
 # What can be the last layer of a branch.
 _LAYERS = {"BatchNormalization", "Conv"}
 
-_RECTIFIERS = {"Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "HardSwish", "Gelu"}
-_PASSING = {"MaxPool", "AveragePool", "Concat", "Dropout", "Identity", "LRN", "Transpose", "Reshape"}
+# How much larger a convolution should make the result of each, and what leaves such a result as it is.
+_GAINS = dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "HardSwish", "Gelu"), 2.0**0.5) | {"MaxPool": 0.75}
+_PASSING = {"AveragePool", "Concat", "Dropout", "Identity", "LRN", "Transpose", "Reshape"}
 
-Noise = NDArray[np.float32]
+Noise: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Parameter:
     reader: NodeProto
     place: int
     gain: float = 1.0
+
+
+Role: TypeAlias = Callable[[Parameter, Noise], Noise]
 
 
 def fill(model: ModelProto, spec: str) -> ModelProto:
@@ -113,20 +117,20 @@ class _Graph:
             seen = reader.output[0]
 
     def _gain(self, node: NodeProto) -> float:
-        """A convolution makes up for what a rectifier before it cut off; the last layer of a branch is damped."""
-        rectified = node.op_type in {"Conv", "ConvTranspose"} and self._is_rectified(node.input[0])
-        return self._damping(node) * (2.0**0.5 if rectified else 1.0)
+        """What keeps the size of the data: a rectifier cut off half of it, a maximum raised it; a branch is damped."""
+        convolves = node.op_type in {"Conv", "ConvTranspose"}
+        return self._damping(node) * (_GAINS.get(self._nonlinearity(node.input[0]), 1.0) if convolves else 1.0)
 
-    def _is_rectified(self, name: str) -> bool:
-        """Whether a value is the result of a rectifier, perhaps pooled, joined or reordered since."""
+    def _nonlinearity(self, name: str) -> str:
+        """The last operator before a value that changed its distribution, or the empty string."""
         while name in self.writers:
             writer = self.writers[name]
-            if writer.op_type in _RECTIFIERS:
-                return True
+            if writer.op_type in _GAINS:
+                return str(writer.op_type)
             if writer.op_type not in _PASSING:
-                return False
+                break
             name = writer.input[0]
-        return False
+        return ""
 
     def _damping(self, node: NodeProto) -> float:
         """How much smaller a layer's result should be because it joins a residual stream."""
@@ -232,30 +236,27 @@ def _gemm(parameter: Parameter, noise: Noise) -> Noise:
 
 
 def _recurrent(parameter: Parameter, noise: Noise) -> Noise:
-    return noise * np.float32(np.sqrt(1.0 / max(1, parameter.shape[-1])))
+    return _by_fan_in(parameter, noise, parameter.shape[-1])
 
 
-def _small(_: Parameter, noise: Noise) -> Noise:
-    return noise * np.float32(0.05)
+def _around(mean: float, spread: float) -> Role:
+    def role(_: Parameter, noise: Noise) -> Noise:
+        """Noise about a mean, without the rare large values that could change a sign."""
+        values: Noise = np.float32(mean) + np.clip(noise, -3, 3) * np.float32(spread)
+        return values
 
-
-def _modest(_: Parameter, noise: Noise) -> Noise:
-    return noise * np.float32(0.1)
+    return role
 
 
 def _scale(parameter: Parameter, noise: Noise) -> Noise:
-    return np.float32(parameter.gain) * (1 + np.clip(noise, -3, 3) * np.float32(0.1))
+    values: Noise = _positive(parameter, noise) * np.float32(parameter.gain)
+    return values
 
 
-def _positive(_: Parameter, noise: Noise) -> Noise:
-    return 1 + np.clip(noise, -3, 3) * np.float32(0.1)
-
-
-def _slope(_: Parameter, noise: Noise) -> Noise:
-    return np.float32(0.25) + noise * np.float32(0.02)
-
-
-Role = Callable[[Parameter, Any], Noise]
+_small = _around(0, 0.05)
+_modest = _around(0, 0.1)
+_positive = _around(1, 0.1)
+_slope = _around(0.25, 0.02)
 
 # What a parameter is, by the node that reads it and the place where it stands there.
 _ROLES: dict[tuple[str, int], Role] = {
@@ -291,5 +292,7 @@ _ROLES |= {(op, place): _small for op in ("Add", "Sub", "Sum") for place in (0, 
 _ROLES |= {(op, place): _positive for op in ("Mul", "Div") for place in (0, 1)}
 
 # Float operands that say what to do and are no weights: scales of sizes, bounds, steps of a quantizer.
-_NOT_WEIGHTS = {"Resize", "Upsample", "Clip", "Pad", "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul",
-                "Pow", "Range", "Where", "Max", "Min", "OneHot", "Dropout"}  # fmt: skip
+_NOT_WEIGHTS = {
+    *("Resize", "Upsample", "Clip", "Pad", "Pow", "Range", "Where", "Max", "Min", "OneHot", "Dropout"),
+    *("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"),
+}

@@ -1,0 +1,173 @@
+"""What the wheel can do away from the checkout, in an environment with TVM and in one without a trace of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+OURS = ("corecast", "_corecast")  # the checkout's own editable install
+TVM = ("tvm", "apache_tvm")
+
+# Parse, resolve, plan and explain a recipe that came in the wheel, on a model that is four lines of text.
+PLAN = '''
+from importlib.resources import files
+
+from corecast.api.catalogue import standard_catalogue
+from corecast.lang import Source, parse
+from corecast.model import parse_table
+from corecast.plan import explain, plan
+from corecast.recipe import resolve
+
+table = parse_table("""
+    data: float32 8x3x8x8
+    nn.conv2d#0(data, %stem: float32 16x3x3x3) padding=[1, 1, 1, 1] -> float32 8x16x8x8
+    nn.relu#0(nn.conv2d#0) -> float32 8x16x8x8  follows
+    nn.conv2d#1(nn.relu#0, %body: float32 16x16x3x3) padding=[1, 1, 1, 1] -> float32 8x16x8x8
+    return nn.conv2d#1
+""")
+text = (files("corecast") / "recipes" / "origin.rules").read_text(encoding="utf-8")
+recipe = resolve(parse(Source("origin.rules", text)), standard_catalogue().for_model(table))
+decided = plan(recipe, table)
+for layer in ("nn.conv2d#0", "nn.conv2d#1"):
+    print(explain(recipe, table, decided, table.by_id[layer]))
+'''
+
+LOADED = """
+import json, sys
+import corecast.lang, corecast.model, corecast.plan, corecast.recipe, corecast.api.catalogue
+corecast.api.catalogue.standard_catalogue()
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A virtual environment that the wheel was installed in, and a folder of its own to run things from."""
+
+    environment: Path
+    folder: Path
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment."""
+        return _run([str(self.environment / "bin" / command), *arguments], self.folder)
+
+    def python(self, code: str) -> str:
+        """Run code in isolation and return what it printed."""
+        done = self.run("python", "-I", "-c", code)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel with everything it needs."""
+    return _install(wheel, tmp_path_factory.mktemp("installed"), without=())
+
+
+@pytest.fixture(scope="session")
+def without_tvm(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel with everything it needs except TVM."""
+    return _install(wheel, tmp_path_factory.mktemp("without_tvm"), without=TVM)
+
+
+def _install(wheel: Path, home: Path, without: Sequence[str]) -> Installed:
+    """Make an environment whose dependencies are links to ours, so that it costs a second and no network."""
+    environment, folder, needed = home / "venv", home / "elsewhere", home / "needed"
+    folder.mkdir()
+    needed.mkdir()
+    for path in map(Path, {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}):
+        for entry in path.iterdir():
+            if not entry.name.startswith((*OURS, *without)):
+                (needed / entry.name).symlink_to(entry)
+    made = _run([sys.executable, "-m", "venv", "--without-pip", str(environment)], home)
+    assert made.returncode == 0, made.stderr
+    (site,) = environment.glob("lib/python3.*/site-packages")
+    (site / "needed.pth").write_text(f"{needed}\n", encoding="utf-8")
+    python = str(environment / "bin" / "python")
+    put = _run([python, "-I", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], folder)
+    assert put.returncode == 0, put.stderr
+    return Installed(environment, folder)
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP_", "VIRTUAL_ENV"))}
+    return subprocess.run(command, cwd=folder, env=plain, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(params=["installed", "without_tvm"])
+def anywhere(request: pytest.FixtureRequest) -> Installed:
+    return request.getfixturevalue(request.param)
+
+
+def test_the_code_in_use_is_the_wheel(anywhere: Installed) -> None:
+    rooms = anywhere.python("import corecast; print(*corecast.__path__, sep='\\n')").splitlines()
+    assert len(rooms) == 1
+    assert rooms[0].startswith(str(anywhere.environment))
+
+
+def test_one_environment_has_tvm_and_the_other_none(installed: Installed, without_tvm: Installed) -> None:
+    find = "from importlib.util import find_spec; print(*(find_spec(name) is not None for name in ('tvm', 'tvm_ffi')))"
+    assert installed.python(find).split() == ["True", "True"]
+    assert without_tvm.python(find).split() == ["False", "False"]
+
+
+def test_a_recipe_of_the_wheel_plans_and_explains(anywhere: Installed) -> None:
+    told = anywhere.python(PLAN)
+    assert "nn.conv2d#0 (weight stem)\n  untouched" in told
+    assert "nn.conv2d#1 (weight body)\n  layout" in told
+
+
+def test_planning_loads_no_tvm_no_numpy_and_no_onnx(installed: Installed) -> None:
+    loaded = {name.split(".")[0] for name in json.loads(installed.python(LOADED))}
+    assert loaded & {"tvm", "tvm_ffi", "numpy", "onnx", "ml_dtypes", "safetensors"} == set()
+
+
+def test_the_console_script_lists_its_commands(anywhere: Installed) -> None:
+    done = anywhere.run("corecast", "--help")
+    assert done.returncode == 0, done.stderr
+    assert {"check", "plan", "explain", "apply"} <= set(done.stdout.split())
+
+
+def test_the_module_is_the_console_script(anywhere: Installed) -> None:
+    by_name, by_module = (
+        anywhere.run("corecast", "--help"),
+        anywhere.run("python", "-I", "-m", "corecast.api", "--help"),
+    )
+    assert by_module.returncode == 0, by_module.stderr
+    assert by_module.stdout.split("\n")[1:] == by_name.stdout.split("\n")[1:]
+
+
+def test_check_accepts_a_shared_recipe_by_name(anywhere: Installed) -> None:
+    done = anywhere.run("corecast", "check", "origin")
+    assert (done.returncode, done.stdout) == (0, "origin: 1 rules, no problems\n"), done.stderr
+
+
+def test_check_points_at_a_problem_in_a_file(anywhere: Installed) -> None:
+    (anywhere.folder / "wrong.rules").write_text("match nn.conv2d #k, set layuot HWNC\n", encoding="utf-8")
+    done = anywhere.run("corecast", "check", "wrong.rules")
+    assert done.returncode == 2
+    assert "wrong.rules:1:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_line_that_says_nothing_sensible_is_the_users_mistake(anywhere: Installed) -> None:
+    for arguments in (["check"], ["chekc", "origin"], ["check", "--jsno", "origin"]):
+        done = anywhere.run("corecast", *arguments)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_needs_tvm_says_so_without_it(without_tvm: Installed) -> None:
+    (without_tvm.folder / "model.onnx").write_bytes(b"")
+    done = without_tvm.run("corecast", "count", "model.onnx")
+    assert done.returncode == 2
+    assert "apache-tvm" in done.stderr
+    assert "Traceback" not in done.stderr
