@@ -121,8 +121,9 @@ def test_one_environment_has_tvm_and_the_other_none(installed: Installed, withou
 
 def test_a_recipe_of_the_wheel_plans_and_explains(anywhere: Installed) -> None:
     told = anywhere.python(PLAN)
-    assert "nn.conv2d#0 (weight stem)\n  untouched" in told
-    assert "nn.conv2d#1 (weight body)\n  layout" in told
+    stem, body = told.split("nn.conv2d#1 (weight body)\n")
+    assert "  keep layout (skip nn.conv2d #0, line 2)\n" in stem
+    assert "  set layout HWNC (line 3): applied\n" in body
 
 
 def test_planning_loads_no_tvm_no_numpy_and_no_onnx(installed: Installed) -> None:
@@ -147,7 +148,8 @@ def test_the_module_is_the_console_script(anywhere: Installed) -> None:
 
 def test_check_accepts_a_shared_recipe_by_name(anywhere: Installed) -> None:
     done = anywhere.run("corecast", "check", "origin")
-    assert (done.returncode, done.stdout) == (0, "origin: 1 rules, no problems\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "no problems" in done.stdout
 
 
 def test_check_points_at_a_problem_in_a_file(anywhere: Installed) -> None:

@@ -129,10 +129,9 @@ def _text(statement: nodes.Header | nodes.Requires | nodes.Let | nodes.Clause) -
 
 
 def _request(request: nodes.Request) -> str:
-    alternatives = "\nelse ".join(_alternative(alternative) for alternative in request.alternatives)
-    pieces = [f"{_word(request.verb)} {alternatives}".rstrip(" ")]
-    if not request.alternatives[0].words and not request.alternatives[0].arrow:
-        pieces = [f"{_word(request.verb)}{alternatives}"]
+    first, *others = map(_alternative, request.alternatives)
+    pieces = [f"{_word(request.verb)} {first}" if first else _word(request.verb)]
+    pieces += [f"\nelse {other}" for other in others]
     if request.unless is not None:
         pieces.append(f"\nunless {_selector(request.unless)}")
     if request.even_if_skipped:

@@ -31,6 +31,9 @@ INTEGER_OPERATORS = frozenset(
     """.split()
 ) | set(WEIGHTED)
 
+# Calls whose dtype or layout is all that they are about.
+CONVERSIONS = frozenset({"astype", "permute_dims", "layout_transform", "quantize", "dequantize"})
+
 
 class Cast(Action):
     """`cast DTYPE [-> ACCUMULATOR]`."""
@@ -63,6 +66,8 @@ class Cast(Action):
         return re.match("u?int", self.dtype) is not None
 
     def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeDType] | Declined:
+        if layer.op in CONVERSIONS:
+            return Declined("{} computes nothing, it converts", layer.op)
         if len(layer.results) != 1 or not layer.operands:
             return Declined("{} has {} results and {} operands", layer.op, len(layer.results), len(layer.operands))
         other = next((item.type.dtype for item in layer.operands if "float" not in item.type.dtype), None)
@@ -70,6 +75,8 @@ class Cast(Action):
             return Declined("{} takes {}, and only floats are cast", layer.op, other)
         if self.is_integer and layer.op not in INTEGER_OPERATORS:
             return Declined("{} does not compute on integers", layer.op)
+        # Only what multiplies and adds has an accumulator; a relu computes in the dtype of its operands.
+        accumulator = self.sums_in if layer.operator or layer.op == "matmul" else self.dtype
         if target and (objection := target.objection(self.dtype, self.sums_in)):
             return Declined("{}", objection)
-        return (ChangeDType(dtype=self.dtype, accumulator=self.sums_in),)
+        return (ChangeDType(dtype=self.dtype, accumulator=accumulator),)

@@ -44,7 +44,7 @@ def predicted(plan: Plan) -> str:
         f"{costs.layout_transforms} layout transforms and {costs.casts} casts at run time",
     ]
     if costs.parameter_bytes is not None and costs.converted_parameter_bytes is not None:
-        parts.append(f"parameters {_mebibytes(costs.parameter_bytes)} -> {_mebibytes(costs.converted_parameter_bytes)}")
+        parts.append(f"parameters {_size(costs.parameter_bytes)} -> {_size(costs.converted_parameter_bytes)}")
     return f"predicted: {', '.join(parts)}"
 
 
@@ -93,5 +93,5 @@ def _short(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1].rsplit(', ', 1)[0]}, …"
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"

@@ -213,7 +213,8 @@ class _Resolver:
 
 
 def _usage(kind: type[Action]) -> str:
-    parts = [kind.verb, *(name.upper() for name in kind.positional), *(f"[{key} {key.upper()}]" for key in kind.keyed)]
+    words = [(name, name.upper()) for name in kind.positional] + [(key, f"{key} {key.upper()}") for key in kind.keyed]
     if kind.arrow:
-        parts.append(f"[-> {kind.arrow.upper()}]")
-    return f"write `{' '.join(parts)}`"
+        words.append((kind.arrow, f"-> {kind.arrow.upper()}"))
+    parts = [text if kind.model_fields[name].is_required() else f"[{text}]" for name, text in words]
+    return f"write `{' '.join([kind.verb, *parts])}`"

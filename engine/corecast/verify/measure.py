@@ -36,13 +36,13 @@ def difference(reference: Sequence[Array], other: Sequence[Array]) -> Difference
     """
     if [array.shape for array in reference] != [array.shape for array in other]:
         raise ValueError(f"outputs of shapes {_shapes(reference)} and {_shapes(other)} cannot be compared")
+    if not _finite(reference):
+        raise ValueError("the reference has outputs that are not finite")
+    if not _finite(other):
+        return Difference(max_relative=inf, cosine=0.0, snr_db=-inf)
     scales = [_largest(array) for array in reference]
     a = _vector(reference, scales)
     b = _vector(other, scales)
-    if not np.isfinite(a).all():
-        raise ValueError("the reference has outputs that are not finite")
-    if not np.isfinite(b).all():
-        return Difference(max_relative=inf, cosine=0.0, snr_db=-inf)
     noise = float(np.sum((a - b) ** 2))
     signal = float(np.sum(a**2))
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
@@ -54,9 +54,12 @@ def difference(reference: Sequence[Array], other: Sequence[Array]) -> Difference
     )
 
 
+def _finite(arrays: Sequence[Array]) -> bool:
+    return all(np.isfinite(array.astype(np.float64)).all() for array in arrays)
+
+
 def _largest(array: Array) -> float:
-    finite = array.astype(np.float64)
-    return float(np.max(np.abs(finite), initial=0.0)) or 1.0
+    return float(np.max(np.abs(array.astype(np.float64)), initial=0.0)) or 1.0
 
 
 def _vector(arrays: Sequence[Array], scales: Sequence[float]) -> NDArray[np.float64]:

@@ -1,5 +1,8 @@
 """Folding: what depends on weights alone is computed once, and a weight keeps its name."""
 
+# TVMScript is Python to the parser only: its functions have no self.
+# ruff: noqa: N805, N812, SIM108
+
 import ml_dtypes
 import numpy as np
 from tvm import relax
@@ -78,7 +81,9 @@ def test_a_weight_cast_to_int4_is_folded_by_numpy():
     small = np.array([[-7, 3], [1, 7]], "float32")
     model = folded(write, 2, 2, weight=small)
     assert np.array_equal(model.parameters["w"], small)
-    narrow = folded(lambda _, x, w: relax.op.call_pure_packed("f", x, relax.op.astype(w, "int4"), ty_args=x.ty), 2, 2, weight=small)
+    narrow = folded(
+        lambda _, x, w: relax.op.call_pure_packed("f", x, relax.op.astype(w, "int4"), ty_args=x.ty), 2, 2, weight=small
+    )
     assert narrow.parameters["w"].dtype == ml_dtypes.int4
     assert str(narrow.weights[0].ty.dtype) == "int4"
 
@@ -95,7 +100,7 @@ def test_a_layout_transform_is_folded():
 
 def test_what_reads_data_is_left_alone():
     """A transpose of an input is the model's business, and parameters that nobody reads go away."""
-    model = folded(lambda _, x, w: relax.op.permute_dims(x, [1, 0]), 2, 4)
+    model = folded(lambda _, x, _w: relax.op.permute_dims(x, [1, 0]), 2, 4)
     assert not model.parameters
     assert [binding.value.op.name for binding in model.main.body.blocks[0].bindings] == ["relax.permute_dims"]
 
@@ -110,9 +115,9 @@ def test_weights_made_by_nodes_get_the_names_of_the_nodes(light):
 @I.ir_module
 class Branch:
     @R.function
-    def main(
-        flag: R.Tensor((), "bool"), x: R.Tensor((2, 2), "float32"), w: R.Tensor((2, 2), "float32")
-    ) -> R.Tensor((2, 2), "float32"):
+    def main(flag: R.Tensor((), "bool"), x: R.Tensor((2, 2), "float32"), w: R.Tensor((2, 2), "float32")) -> R.Tensor(
+        (2, 2), "float32"
+    ):
         R.func_attr({"num_input": 2})
         turned = R.permute_dims(w, [1, 0])
         if flag:

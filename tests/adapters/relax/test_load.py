@@ -1,5 +1,8 @@
 """Loading: what a model is called, where its weights go, and what cannot be read."""
 
+# TVMScript is Python to the parser only: its functions have no self.
+# ruff: noqa: N805, N812
+
 import json
 import warnings
 
@@ -12,7 +15,7 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from corecast.adapters.relax import ModelError, load
+from corecast.adapters.relax import ModelError, load, survey
 
 CONV = """
 <ir_version: 8, opset_import: ["" : 13]>
@@ -110,14 +113,29 @@ def test_the_origin_is_enough_to_load_the_same_model_again(onnx_file):
     assert load(path, weights="random:1").weights_digest != model.weights_digest
 
 
-def test_a_dynamic_input_is_taken_with_a_warning_that_says_so(onnx_file):
-    """TVM plans better with a shape, and `shapes` gives one."""
+def test_a_named_dynamic_size_stays_in_the_types(onnx_file):
+    """Nothing is guessed about it; `shapes` gives it a value."""
     path = onnx_file(CONV.replace("float[1,3,8,8] image", "float[batch,3,8,8] image"))
-    with pytest.warns(UserWarning, match="unknown dimension"):
+    assert survey(load(path, weights="random:0")).arguments["image"].shape == ("batch", 3, 8, 8)
+    fixed = load(path, weights="random:0", shapes={"image": (2, 3, 8, 8)})
+    assert survey(fixed).layers[-1].results[0].shape == (2, 4, 8, 8)
+
+
+def test_an_input_of_unknown_rank_is_taken_with_a_warning_that_says_so(tmp_path):
+    """Of the importer's warnings only such a one asks for something that the reader can do."""
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+    )
+    path = tmp_path / "any.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), str(path))
+    with pytest.warns(UserWarning, match="unknown rank"):
         load(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load(path, shapes={"image": (1, 3, 8, 8)})
+        load(path, shapes={"x": (1, 3)})
 
 
 def test_a_missing_file_is_our_error(tmp_path):
@@ -155,11 +173,19 @@ def test_all_unsupported_operators_are_named(onnx_file):
     assert slug(error) == "unsupported-operators"
 
 
-def test_a_failing_conversion_names_the_operator(onnx_file):
-    """What the importer would print goes into the error."""
-    with pytest.raises(ModelError, match="fails at Relu") as error:
+def test_a_graph_that_reads_what_nothing_makes_is_our_error(onnx_file):
+    """The value is named."""
+    with pytest.raises(ModelError, match="`nothing`") as error:
         load(onnx_file(CONV.replace("Relu(c)", "Relu(nothing)")))
     assert slug(error) == "import"
+
+
+def test_a_failing_conversion_names_the_node(onnx_file, capsys):
+    """What the importer would print goes into the error."""
+    with pytest.raises(ModelError, match="Reshape") as error:
+        load(onnx_file(CONV.replace("y = Relu(c)", "k = Constant<value = int64[1] {7}>()\n y = Reshape(c, k)")))
+    assert slug(error) == "import"
+    assert not capsys.readouterr().out
 
 
 def test_an_unknown_input_offers_the_known_ones(onnx_file):

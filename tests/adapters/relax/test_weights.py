@@ -59,7 +59,9 @@ def test_values_depend_on_name_and_seed_only():
     tensors_in_order = list(model.graph.initializer)
     del model.graph.initializer[:]
     model.graph.initializer.extend(reversed(tensors_in_order))
-    first, turned, other = (tensors(fill(*args)) for args in ((network(), "random:0"), (model, "random:0"), (network(), "random:1")))
+    first, turned, other = (
+        tensors(fill(*args)) for args in ((network(), "random:0"), (model, "random:0"), (network(), "random:1"))
+    )
     for name in ("kernel", "gamma", "mean"):
         assert np.array_equal(first[name], turned[name])
         assert not np.array_equal(first[name], other[name])

@@ -1,9 +1,48 @@
-"""The Relax adapter: load a model, prepare it for conversion, and survey its layers."""
+"""The Relax adapter: from a model file to a layer table, and from a plan to a converted module on disk."""
 
+from corecast.adapters.relax.apply import Conversion, Realised, RealisedError, apply
+from corecast.adapters.relax.bundle import (
+    Bundle,
+    BundleError,
+    Report,
+    read_bundle,
+    record_verification,
+    write_bundle,
+)
+from corecast.adapters.relax.compile import Passes, PlanMismatchError, compile_plan
+from corecast.adapters.relax.emulate import emulate, emulated_dtypes
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.load import load
 from corecast.adapters.relax.model import Model, ModelError, Origin
+from corecast.adapters.relax.pipeline import recipe_pass
 from corecast.adapters.relax.prepare import prepare
+from corecast.adapters.relax.softmax import before_softmax
 from corecast.adapters.relax.survey import enumerate_calls, survey
 
-__all__ = ["Model", "ModelError", "Origin", "enumerate_calls", "fold", "load", "prepare", "survey"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Conversion",
+    "Model",
+    "ModelError",
+    "Origin",
+    "Passes",
+    "PlanMismatchError",
+    "Realised",
+    "RealisedError",
+    "Report",
+    "apply",
+    "before_softmax",
+    "compile_plan",
+    "emulate",
+    "emulated_dtypes",
+    "enumerate_calls",
+    "fold",
+    "load",
+    "prepare",
+    "read_bundle",
+    "recipe_pass",
+    "record_verification",
+    "survey",
+    "write_bundle",
+]

@@ -93,19 +93,24 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
             try:
                 module = self.from_onnx(self._graph, opset)
             except Exception as error:
-                reason = str(error).strip().splitlines()
                 raise ModelError.of(
                     "import",
-                    f"TVM's ONNX frontend fails at {self._at}: {reason[-1] if reason else type(error).__name__}",
-                    "check the model with onnx.checker; an unusual form of the node can often be simplified away",
+                    f"TVM's ONNX frontend fails: {self._reason(error)}",
+                    "check the model with onnx.checker; an unusual form of a node can often be simplified away",
                 ) from error
         for warning in caught:
             if "unknown" in str(warning.message):  # a dynamic input: the reader may want to give its shape
                 warnings.warn(str(warning.message), stacklevel=4)
         return module
 
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, KeyError):
+            return f"a node reads `{error.args[0]}`, which the graph does not define"
+        lines = str(error).strip().splitlines()
+        return f"{self._at}: {lines[-1] if lines else type(error).__name__}"
+
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
-        self._at = op_name
+        self._at = f"{op_name} (node `{attrs['tvm_custom']['name']}`)"
         return super()._convert_operator(op_name, inputs, attrs, opset)
 
     def labels(self) -> dict[Any, str]:

@@ -38,7 +38,7 @@ def load(
         return _from_module(source, "module", None, weights, shapes)
     path = Path(source)
     content = _read(path)
-    if content.lstrip()[:1] == b"{":
+    if content[:64].lstrip().startswith(b"{"):
         origin = _origin(path, content, None, None)
         return _from_module(_parse_json(path, content), path.name, origin, weights, shapes)
     model = _parse_onnx(path, content)

@@ -30,7 +30,7 @@ def survey(model: Model | IRModule) -> LayerTable:
     """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
     main = model.main if isinstance(model, Model) else model["main"]
     sources = _Sources(main)
-    calls = []
+    calls: list[Call] = []
     for op, binding in _calls(main, sources):
         calls.append(_call(op, binding, len(calls), sources))
     count = _input_count(main)

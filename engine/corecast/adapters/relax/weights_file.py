@@ -50,7 +50,7 @@ def read_weights(path: Path) -> dict[str, Array]:
     """Read what `write_weights` wrote. Raises `OSError`, and `ValueError` for a damaged file."""
     content = path.read_bytes()
     try:
-        tensors = deserialize(content)
+        tensors = deserialize(content)  # type: ignore[no-untyped-call]
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error

@@ -1,0 +1,56 @@
+"""A Relax module in, the kernels that TVM makes of it out: the stages of a build that tuning shares with it.
+
+They are TVM's own stages for a CPU (`relax.pipeline`), taken apart so that tuning can look between them and schedules
+can be put in. `tvm.compile` by default takes a shorter way for CPUs, without fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import tvm
+from tvm import relax, tirx
+from tvm.ir import Call, GlobalVar, IRModule
+
+
+def legalized(module: IRModule, target: tvm.target.Target) -> IRModule:
+    """Every operator a call of a kernel of its own. Constants are folded here: no 4-bit tensor may come this far."""
+    transform = relax.transform
+    passes = [transform.LegalizeOps(), transform.AnnotateTIROpPattern(), transform.FoldConstant()]
+    with target:
+        return tvm.transform.Sequential([*relax.pipeline.library_dispatch_passes(target), *passes])(module)
+
+
+def grouped(legal: IRModule) -> IRModule:
+    """A convolution and what follows it element by element in one function, still a chain of kernel calls inside."""
+    return relax.transform.FuseOps()(legal)
+
+
+def fused(legal: IRModule) -> IRModule:
+    """The same with each group made one kernel: `fused_conv2d_add_relu`."""
+    return relax.transform.FuseTIR()(grouped(legal))
+
+
+def remaining_passes(target: tvm.target.Target) -> tvm.transform.Pass:
+    """What is left to do once the kernels are there: memory, shapes and calls, as in TVM's own pipeline."""
+    pipeline = relax.pipeline
+    return tvm.transform.Sequential([*pipeline.dataflow_lower_passes(target), *pipeline.finalize_passes(target)])
+
+
+def kernels(module: IRModule) -> dict[str, tirx.PrimFunc]:
+    """The kernels of a module by name."""
+    return {var.name_hint: function for var, function in module.functions_items() if isinstance(function, tirx.PrimFunc)}
+
+
+def bindings(function: relax.Function) -> Iterator[relax.Binding]:
+    """The bindings of a function's body in order."""
+    for block in function.body.blocks:
+        yield from block.bindings
+
+
+def called_kernel(value: relax.Expr) -> GlobalVar | None:
+    """The kernel that an expression calls, or None where it is no `call_tir`."""
+    if isinstance(value, Call) and value.op == tvm.ir.Op.get("relax.call_tir"):
+        return value.args[0]
+    return None
+

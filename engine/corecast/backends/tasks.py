@@ -1,0 +1,121 @@
+"""A module and the layers to tune in, tuning tasks out: one for each distinct kernel that those layers end up in.
+
+A layer is named by its binding variable (`n168`). After fusion that name is gone wherever two kernels are equal, as TVM
+keeps one of them. So the wanted layers are marked first, each with a kernel of its own, in a copy that is fused in the
+same way; what the marks ended up in is then looked up among the kernels of the module as it will be built.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tvm import relax, tirx
+from tvm.ir import Call, GlobalVar, IRModule
+from tvm_ffi import structural_equal
+
+from corecast.backends.pipeline import bindings, called_kernel, fused, grouped, kernels, legalized
+from corecast.backends.targets import tvm_target
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import Target
+from corecast.recipe import Tune
+
+
+# An attribute that keeps TVM from taking two equal kernels for one.
+_MARK = "corecast.layer"
+
+
+class TaskError(CorecastError):
+    """A layer that shall be tuned and is no kernel in the compiled module."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kernel to tune: its name in the built module, the layers that asked, and how often a run calls it.
+
+    `runs` counts every call, also those of layers that did not ask: they get the same schedule. `trials` is the most
+    that any layer asked for, or None where the tuner's own number will do.
+    """
+
+    name: str
+    function: tirx.PrimFunc
+    layers: tuple[str, ...]
+    runs: int
+    trials: int | None
+
+
+def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[Task]:
+    """The tasks for the wanted layers of `module`, in the order in which the layers stand. Raises `TaskError`."""
+    legal = legalized(module, tvm_target(target))
+    built = fused(legal)
+    names = {layer: _name_of(function, built) for layer, function in _kernels_of(legal, wanted)}
+    _refuse_unplaced(layer for layer in wanted if names.get(layer) is None)
+    layers_of: dict[str, list[str]] = {}
+    for layer, name in names.items():
+        layers_of.setdefault(str(name), []).append(layer)
+    functions, runs = kernels(built), Counter(_called(built["main"]))
+    return [
+        Task(name, functions[name], tuple(layers), runs[name], _most_trials(wanted[layer] for layer in layers))
+        for name, layers in layers_of.items()
+    ]
+
+
+def _kernels_of(legal: IRModule, wanted: Container[str]) -> Iterator[tuple[str, tirx.PrimFunc]]:
+    """Each wanted layer that is a call of a kernel, with the kernel that it is part of after fusion."""
+    marked, marks = _marked(legal, wanted)
+    groups = grouped(marked)
+    group_of = {
+        mark: group.name_hint
+        for group, function in groups.functions_items()
+        if isinstance(function, relax.Function) and group.name_hint != "main"
+        for mark in _called(function)
+    }
+    functions = kernels(relax.transform.FuseTIR()(groups))
+    for mark, layer in marks.items():
+        yield layer, functions[group_of.get(mark, mark)].without_attr(_MARK)
+
+
+def _marked(legal: IRModule, wanted: Container[str]) -> tuple[IRModule, dict[str, str]]:
+    """The module with a kernel of its own for each wanted layer, and the layers by the names of these kernels."""
+    main, builder, marks = legal["main"], relax.BlockBuilder(legal), {}
+
+    def mark(binding: relax.Binding) -> relax.Binding:
+        kernel = called_kernel(binding.value)
+        if kernel is None or binding.var.name not in wanted:
+            return binding
+        own = builder.add_func(legal[kernel].with_attr(_MARK, binding.var.name), kernel.name_hint)
+        marks[own.name_hint] = binding.var.name
+        call = binding.value
+        return relax.VarBinding(binding.var, Call(call.op, [own, *call.args[1:]], call.attrs, call.ty_args))
+
+    blocks = [type(block)([mark(binding) for binding in block.bindings]) for block in main.body.blocks]
+    body = relax.SeqExpr(blocks, main.body.body)
+    module = builder.get()
+    module.update_func(
+        module.get_global_var("main"), relax.Function(main.params, body, main.ret_ty, main.is_pure, main.attrs)
+    )
+    return module, marks
+
+
+def _name_of(function: tirx.PrimFunc, built: IRModule) -> str | None:
+    """The name that an equal kernel has in the module as it is built."""
+    return next((name for name, other in kernels(built).items() if structural_equal(function, other)), None)
+
+
+def _called(function: relax.Function) -> Iterator[str]:
+    """The kernels that a function calls, by name, once for each call."""
+    called = (called_kernel(binding.value) for binding in bindings(function))
+    return (kernel.name_hint for kernel in called if kernel is not None)
+
+
+def _most_trials(edits: Iterable[Tune]) -> int | None:
+    return max((edit.trials for edit in edits if edit.trials is not None), default=None)
+
+
+def _refuse_unplaced(layers: Iterable[str]) -> None:
+    raise_for = [
+        Problem("no-task", f"layer `{layer}` cannot be tuned: the compiled module has no kernel for it") for layer in layers
+    ]
+    if raise_for:
+        raise TaskError(raise_for)

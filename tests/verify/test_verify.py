@@ -1,0 +1,128 @@
+"""Verdicts: what passes, what fails, and what only seems to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+import numpy as np
+import pytest
+
+from corecast.api.recipes import read_recipe
+from corecast.lang import Source
+from corecast.model import TensorType, parse_table
+from corecast.plan import Plan, plan
+from corecast.verify import InputError, Verification, check_inputs, difference, seeded_inputs, tolerance_of, verify
+
+TABLE = parse_table(
+    "data: float32 1x4x8x8\n"
+    'nn.conv2d#0(data, %w: float32 4x4x1x1) data_layout="NCHW" kernel_layout="OIHW" -> float32 1x4x8x8 follows\n'
+    "return nn.conv2d#0\n"
+)
+
+
+def planned(request: str) -> Plan:
+    source = Source("case.rules", f"match nn.conv2d, {request}")
+    return plan(read_recipe(source), TABLE)
+
+
+def judged(request: str, converted: float, control: float, layer: str | None = "nn.conv2d#0") -> Verification:
+    """A model whose original answers 1, its conversion and its control something else."""
+
+    def answer(value: float):
+        return lambda inputs: [np.full(4, value) for _ in inputs]
+
+    return verify(
+        answer(1.0),
+        answer(converted),
+        answer(control),
+        inputs={"data": np.zeros(1)},
+        plan=planned(request),
+        seed=0,
+        compared="outputs",
+        control_layer=layer,
+    )
+
+
+def test_equal_answers_and_a_control_that_sees_pass() -> None:
+    """The only way to pass."""
+    assert judged("set layout HWNC", 1.0, 1.5).verdict == "pass"
+
+
+def test_a_layout_must_agree_to_one_in_ten_thousand() -> None:
+    """Layouts change the order of summation and nothing else."""
+    assert judged("set layout HWNC", 1.0 + 2e-4, 1.5).verdict == "fail"
+
+
+def test_a_control_that_sees_nothing_is_vacuous() -> None:
+    """A network whose output saturates agrees with every conversion."""
+    verification = judged("set layout HWNC", 1.0, 1.0)
+    assert (verification.verdict, "disturbed" in verification.reason) == ("vacuous", True)
+
+
+def test_without_a_layer_to_disturb_the_check_is_vacuous() -> None:
+    """Nothing changed, so nothing could go wrong."""
+    assert judged("keep", 1.0, 1.0, layer=None).verdict == "vacuous"
+
+
+def test_an_integer_cast_never_passes() -> None:
+    """However close it comes: there is no scale, and so no bound."""
+    assert judged("cast int8", 1.0, 1.5).verdict == "hard-cast"
+
+
+def test_the_tolerance_is_that_of_the_coarsest_dtype() -> None:
+    """bfloat16 has three digits less than float16, and an accumulator counts too."""
+    bounds = [
+        tolerance_of(planned(request))
+        for request in ("set layout HWNC", "cast float16", "cast bfloat16", "cast float16 -> bfloat16", "cast int8")
+    ]
+    assert bounds == [1e-4, 1e-2, 8e-2, 8e-2, None]
+
+
+def test_answers_that_are_not_finite_fail() -> None:
+    """Overflow in float16 is the commonest way for a cast to break a model."""
+    assert judged("cast float16", inf, 1.5).verdict == "fail"
+
+
+def test_a_reference_that_is_not_finite_proves_nothing() -> None:
+    """The original's own overflow is said, not compared."""
+    with pytest.raises(ValueError, match="not finite"):
+        difference([np.array([inf])], [np.array([inf])])
+
+
+def test_outputs_of_other_shapes_cannot_be_compared() -> None:
+    """A transposed output is no rounding error."""
+    with pytest.raises(ValueError, match="2x3"):
+        difference([np.zeros((2, 3))], [np.zeros((3, 2))])
+
+
+def test_differences_of_known_vectors() -> None:
+    """The three measures on a case that can be computed by hand."""
+    found = difference([np.array([4.0, 0.0])], [np.array([4.0, 3.0])])
+    assert found.max_relative == pytest.approx(0.75)
+    assert found.cosine == pytest.approx(0.8)
+    assert found.snr_db == pytest.approx(10 * np.log10(16 / 9))
+
+
+TYPES = {"data": TensorType(dtype="float32", shape=(1, 4)), "ids": TensorType(dtype="int64", shape=(1, 2))}
+
+
+def test_inputs_depend_on_the_seed_and_on_their_own_name_only() -> None:
+    """Another order or another input beside it changes nothing."""
+    first = seeded_inputs(TYPES, 7)
+    alone: Mapping[str, np.ndarray] = seeded_inputs({"ids": TYPES["ids"]}, 7)
+    assert np.array_equal(first["ids"], alone["ids"])
+    assert not np.array_equal(first["data"], seeded_inputs(TYPES, 8)["data"])
+
+
+def test_a_dynamic_input_needs_a_shape() -> None:
+    """And the message says how to give it."""
+    with pytest.raises(InputError, match="--shape data="):
+        seeded_inputs({"data": TensorType(dtype="float32", shape=("n", 4))}, 0)
+
+
+def test_every_input_that_does_not_fit_is_named() -> None:
+    """All at once, with what the model takes."""
+    with pytest.raises(InputError) as caught:
+        check_inputs({"data": np.zeros((1, 5), "float32"), "extra": np.zeros(1)}, TYPES)
+    assert [problem.slug for problem in caught.value.problems] == ["unknown-input", "wrong-input", "missing-input"]
