@@ -26,7 +26,7 @@ demo: $(ready) ## run the demonstration; it writes under demo/ only
 	@$(bin)/python examples/demo.py
 
 test: $(ready) test-lint ## lint, check types and layers, then run the tests
-	@$(bin)/python -m pytest -q
+	@$(bin)/python -m pytest -q -n 2 --dist worksteal
 
 test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
 	@$(bin)/ruff check --quiet . || exit 1

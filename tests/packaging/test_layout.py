@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +26,13 @@ def test_a_source_root_has_no_init_that_would_hide_the_other(root: str) -> None:
 def test_every_room_with_code_has_its_init(root: str) -> None:
     rooms = {path.parent for path in (ROOT / root / "corecast").rglob("*.py")}
     assert [str(room.relative_to(ROOT)) for room in sorted(rooms) if not (room / "__init__.py").exists()] == []
+
+
+def test_every_room_stands_under_the_import_contracts() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (tvm,) = (contract for contract in settings["contracts"] if contract["type"] == "forbidden")
+    rooms = {f"corecast.{path.parent.name}" for path in ROOT.glob("*/corecast/*/__init__.py")}
+    assert set(settings["root_packages"]) == set(tvm["source_modules"]) == rooms
 
 
 def test_the_wheel_adds_one_name_to_site_packages(wheel: Path) -> None:

@@ -136,13 +136,12 @@ def _rule(group: _Group, read: list[nodes.Statement]) -> nodes.Rule:
 
 def _stray_problems(group: _Group) -> Iterator[Problem]:
     """One problem for a run of clauses that no rule owns: they have one cause."""
+    first = group.first
     if group.is_stray and group.was_read:
-        yield Problem(
-            "outside-rule",
-            f"`{group.first.word}` stands outside every rule",
-            group.first.span,
-            "begin a rule before it: `match` and the layers that it is meant for",
-        )
+        help = "begin a rule before it: `match` and the layers that it is meant for"
+        if "." in first.word:
+            help = "a comma ends a clause: join operators with `or`, and begin a rule with `match`"
+        yield Problem("outside-rule", f"`{first.word}` stands outside every rule", first.span, help)
 
 
 def _rule_problems(group: _Group) -> Iterator[Problem]:
@@ -167,13 +166,13 @@ def _rule_problems(group: _Group) -> Iterator[Problem]:
 
 
 def _repeated_clauses(group: _Group, word: str) -> Iterator[Problem]:
-    found = [clause for clause in group.clauses if clause.word == word]
+    found = [clause for clause in group.clauses if clause.word == word and clause.node]
     for other in found[1:]:
         yield repeated(f"a second `{word}` in one rule", other.span, found[0].span)
 
 
 def _repeated_headers(groups: list[_Group]) -> Iterator[Problem]:
-    headers = [group.first for group in groups if group.first.word == "recipe"]
+    headers = [group.first for group in groups if group.first.word == "recipe" and group.first.node]
     for header in headers[1:]:
         yield repeated("a second `recipe` header in one file", header.span, headers[0].span)
 

@@ -37,19 +37,18 @@ PHRASES = {
 }
 """What the reader calls the terminals that are neither keywords nor punctuation."""
 
-_HINTS = {
-    "=": "`==` compares",
-    "===": "`==` compares",
-    "<>": "`!=` tells apart",
-    "&": "write `and`",
-    "&&": "write `and`",
-    "|": "write `or`",
-    "||": "write `or`",
-    "!": "write `not`",
-    "=>": "write `->`",
-    "[": "a set is written in braces: `{0, 3..5}`",
+_HABITS = {
+    "=": ("a comparison", "`==` compares"),
+    "&": ("`and`", "write `and`"),
+    "&&": ("`and`", "write `and`"),
+    "|": ("`or`", "write `or`"),
+    "||": ("`or`", "write `or`"),
+    "!": ("`not`", "write `not`"),
+    "=>": ("`->`", "write `->`"),
+    "→": ("`->`", "write `->`"),
+    "[": ("`{`", "a set is written in braces: `{0, 3..5}`"),
 }
-"""Habits from other languages."""
+"""Signs of other languages, each with what must be accepted at its place for the advice to fit."""
 
 _COMPARATORS = ("==", "!=", "<", "<=", ">", ">=")
 _END = PHRASES["$END"][0]
@@ -124,9 +123,15 @@ def _wrong_word(offender: str, span: Span, accepted: list[str], clause: ClauseTe
     if span.start == clause.span.start and offender in _COMPARATORS:
         help = "a comma ends a clause: write the bounds of a version side by side, as in `>= 0.27 < 0.28`"
         return Problem("syntax", f"no clause begins with `{offender}`", span, help)
-    keywords = [phrase.strip("`") for phrase in accepted if phrase.startswith("`")]
-    help = _HINTS.get(offender) or nearest(offender, keywords) or _may_stand(accepted)
+    help = _advice(offender, accepted) or _may_stand(accepted)
     return Problem("syntax", f"{_shown(offender)} cannot stand here", span, help)
+
+
+def _advice(offender: str, accepted: list[str]) -> str | None:
+    phrase, advice = _HABITS.get(offender, ("", ""))
+    if phrase in accepted:
+        return advice
+    return nearest(offender, [phrase.strip("`") for phrase in accepted if phrase.startswith("`")])
 
 
 def _wrong_hash(offender: str, span: Span, accepted: list[str]) -> Problem:
@@ -137,7 +142,8 @@ def _wrong_hash(offender: str, span: Span, accepted: list[str]) -> Problem:
         help = "a place is written `#0`, `#-1` or `#2..5`, a binding `#k`"
         return Problem("syntax", f"{_shown(offender)} is no place among operators", span, help)
     message = f"{_shown(offender)} reads as a place among operators, and none can stand here"
-    return Problem("comment-needs-space", message, span, "a comment needs a space after its `#`")
+    help = "a comment needs a space after its `#`; a place stands right after the name of an operator"
+    return Problem("comment-needs-space", message, span, help)
 
 
 def _may_stand(accepted: Iterable[str]) -> str:
@@ -147,10 +153,9 @@ def _may_stand(accepted: Iterable[str]) -> str:
 
 def _shown(offender: str) -> str:
     """The offender in quotes; a character from outside ASCII with its name, since it may look like another one."""
-    if offender.isascii() and offender.isprintable():
-        return f"`{shorten(offender)}`"
-    name = unicodedata.name(offender, "") if len(offender) == 1 else ""
-    return f"{offender!a} ({name})" if name else ascii(offender)
+    text = f"`{shorten(offender)}`" if offender.isprintable() else ascii(offender)
+    name = unicodedata.name(offender, "") if len(offender) == 1 and not offender.isascii() else ""
+    return f"{text} ({name})" if name else text
 
 
 def shorten(text: str) -> str:

@@ -213,7 +213,7 @@ class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
         return words
 
     def bare(self, meta: Meta, word: Token) -> nodes.Word:
-        if word != "unless" and get_close_matches(word, ["unless"], cutoff=0.85):
+        if word != "unless" and get_close_matches(word.lower(), ["unless"], cutoff=0.85):
             help = f'did you mean `unless`? A word that only looks like it goes in quotes: `"{word}"`'
             self._complain("unknown-word", f"`{word}` reads as a word of the request", self._span(meta), help)
         return nodes.Word(span=self._span(meta), value=self._bare_value(word))

@@ -39,7 +39,9 @@ def remaining_passes(target: tvm.target.Target) -> tvm.transform.Pass:
 
 def kernels(module: IRModule) -> dict[str, tirx.PrimFunc]:
     """The kernels of a module by name."""
-    return {var.name_hint: function for var, function in module.functions_items() if isinstance(function, tirx.PrimFunc)}
+    return {
+        var.name_hint: function for var, function in module.functions_items() if isinstance(function, tirx.PrimFunc)
+    }
 
 
 def bindings(function: relax.Function) -> Iterator[relax.Binding]:
@@ -53,4 +55,3 @@ def called_kernel(value: relax.Expr) -> GlobalVar | None:
     if isinstance(value, Call) and value.op == tvm.ir.Op.get("relax.call_tir"):
         return value.args[0]
     return None
-

@@ -95,7 +95,7 @@ def _marked(legal: IRModule, wanted: Container[str]) -> tuple[IRModule, dict[str
     module.update_func(
         module.get_global_var("main"), relax.Function(main.params, body, main.ret_ty, main.is_pure, main.attrs)
     )
-    return module, marks
+    return relax.transform.Normalize()(module), marks  # without types on the new calls, TVM's fusion fails a check
 
 
 def _name_of(function: tirx.PrimFunc, built: IRModule) -> str | None:
@@ -114,8 +114,13 @@ def _most_trials(edits: Iterable[Tune]) -> int | None:
 
 
 def _refuse_unplaced(layers: Iterable[str]) -> None:
-    raise_for = [
-        Problem("no-task", f"layer `{layer}` cannot be tuned: the compiled module has no kernel for it") for layer in layers
+    problems = [
+        Problem(
+            "no-task",
+            f"layer `{layer}` cannot be tuned: the compiled module has no kernel for it",
+            help="it may have been folded into a constant, or be no layer of this module",
+        )
+        for layer in layers
     ]
-    if raise_for:
-        raise TaskError(raise_for)
+    if problems:
+        raise TaskError(problems)

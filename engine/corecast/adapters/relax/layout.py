@@ -7,12 +7,14 @@ that the plan does not change is pinned to the layouts that it has.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import tvm
 from tvm import relax
-from tvm.ir import Call, IRModule
+from tvm.ir import Call, IRModule, Var
 
 from corecast.adapters.relax.passes import module_pass
+from corecast.adapters.relax.rebuild import bindings_of, renamed
 from corecast.adapters.relax.survey import enumerate_calls
 from corecast.model import WEIGHTED
 from corecast.plan.ids import compress
@@ -42,7 +44,10 @@ class ConvertLayout:
 
         # It works on dataflow blocks only.
         module = relax.transform.ConvertToDataflow()(module)
-        return relax.transform.ConvertLayout({}, layout_of)(module)
+        converted = relax.transform.ConvertLayout({}, layout_of)(module)
+        return _with_results_named(
+            converted, {binding.var.name: binding.value for binding in bindings_of(module["main"])}
+        )
 
     def __str__(self) -> str:
         groups: dict[str, list[str]] = {}
@@ -50,3 +55,25 @@ class ConvertLayout:
             groups.setdefault(f"{edit.data}, {edit.kernel}", []).append(layer)
         lines = [f"  {compress(layers)}: {layouts}" for layouts, layers in groups.items()]
         return "\n".join(["relax.transform.ConvertLayout, layout_cb:", *lines, "  every other convolution: as it is"])
+
+
+def _with_results_named(module: IRModule, values: Mapping[str, Any]) -> IRModule:
+    """Give a layer whose result leaves the function its name back.
+
+    `ConvertLayout` keeps the names of bindings, but where a result has to be transposed back, the transpose takes the name
+    and the layer gets a fresh one. A layer is known by its name, so the transpose is called `<name>_result` instead.
+    """
+    main = module["main"]
+    names: dict[Any, Any] = {}
+    for binding in bindings_of(main):
+        value, old = binding.value, values.get(binding.var.name)
+        is_transposed = isinstance(value, Call) and isinstance(old, Call) and value.op != old.op
+        if is_transposed and isinstance(value.args[0], Var):
+            layer = value.args[0]
+            names[layer] = type(layer)(binding.var.name, layer.ty)
+            names[binding.var] = type(binding.var)(f"{binding.var.name}_result", binding.var.ty)
+    if not names:
+        return module
+    result = module.clone()
+    result.update_func(result.get_global_var("main"), renamed(main, names))
+    return result

@@ -1,0 +1,166 @@
+"""A module, a target and records in, something that runs on numpy arrays out.
+
+Parameters stay arguments of the compiled module: they are loaded once, and no weight is compiled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import relax, tirx
+from tvm.ir import Call, IRModule, Var
+
+from corecast.backends.pipeline import bindings, fused, kernels, legalized, remaining_passes
+from corecast.backends.records import Records
+from corecast.backends.targets import missing_flags, tvm_target
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import Target
+
+Array = NDArray[np.generic]
+
+
+class BuildError(CorecastError):
+    """A module that cannot be compiled for its target, or cannot run where it is."""
+
+
+class RunError(CorecastError):
+    """Inputs that do not fit the compiled module."""
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A compiled module, the arguments that it takes in their order, and its kernels whose schedule is from records."""
+
+    code: relax.VMExecutable
+    target: Target
+    arguments: tuple[Var, ...]
+    tuned: tuple[str, ...]
+
+
+def build(module: IRModule, target: Target, records: Records | None = None) -> Executable:
+    """Compile a module, with the schedules on record where there are any. Raises `BuildError`."""
+    if problem := unrunnable(module, target):
+        raise BuildError(problem)
+    if records is not None and records.target != target:
+        message = f"records for {records.target.name} cannot be used for {target.name}"
+        raise BuildError(Problem("foreign-records", message, help="tune for this target"))
+    chip = tvm_target(target)
+    lowered = fused(legalized(module, chip))
+    if records is not None:
+        lowered = _apply(records, lowered, chip)
+    code = tvm.compile(lowered, chip, relax_pipeline=remaining_passes(chip))
+    return Executable(code, target, tuple(module["main"].params), tuple(_scheduled(lowered)))
+
+
+def unrunnable(module: IRModule, target: Target) -> Problem | None:
+    """Why a module compiled for `target` would crash, be wrong or have nothing to run on here; None where all is well.
+
+    Some of this compiles: TVM finds out at run time, by aborting.
+    """
+    if target.kind != "llvm":
+        message = f"modules are compiled and run for llvm only, and {target.name} is not"
+        return Problem("no-backend", message, help="take --target llvm")
+    if target.arch and (missing := missing_flags(target.arch)):
+        message = f"this machine's CPU is no {target.arch}: it lacks {', '.join(missing)}"
+        return Problem("cannot-run-here", message, help="take --target llvm, which is this machine")
+    for layer, dtype in _dtypes(module["main"]):
+        support = target.dtypes.get(dtype)
+        if support is not None and support.level == "absent":
+            message = f"layer `{layer}` is {dtype}, which {target.name} cannot run: {support.note}"
+            return Problem("cannot-run-here", message, help="cast it to a dtype that the target has, such as int8")
+    return None
+
+
+class Runner:
+    """A compiled module with its parameters loaded: numpy arrays in, numpy arrays out, as often as one likes."""
+
+    def __init__(self, executable: Executable, parameters: Mapping[str, Array]) -> None:
+        """Load the parameters by name; the arguments that are no parameters are the inputs."""
+        self._device = tvm.cpu()
+        self._machine = relax.VirtualMachine(executable.code, self._device)
+        self._arguments = executable.arguments
+        self._parameters = {
+            var.name: self._load(var, parameters[var.name]) for var in self._arguments if var.name in parameters
+        }
+
+    @property
+    def inputs(self) -> tuple[Var, ...]:
+        """The arguments that a run takes, in their order."""
+        return tuple(var for var in self._arguments if var.name not in self._parameters)
+
+    def __call__(self, *inputs: Array) -> list[Array]:
+        """Run once; a tuple of results comes flat. Raises `RunError` for inputs that do not fit."""
+        return list(_arrays(self._machine["main"](*self._with_parameters(inputs))))
+
+    def seconds(self, *inputs: Array, repeats: int = 5) -> float:
+        """The median time of one run over `repeats`, after one that does not count, without copies of inputs."""
+        timer = self._machine.time_evaluator("main", self._device, number=1, repeat=repeats)
+        return float(timer(*self._with_parameters(inputs)).median)
+
+    def _with_parameters(self, inputs: Sequence[Array]) -> list[Any]:
+        if len(inputs) != len(self.inputs):
+            names = ", ".join(var.name for var in self.inputs)
+            raise RunError(Problem("wrong-inputs", f"{len(inputs)} inputs were given, and the model takes {names}"))
+        given = {var.name: self._load(var, array) for var, array in zip(self.inputs, inputs, strict=True)}
+        return [(self._parameters | given)[var.name] for var in self._arguments]
+
+    def _load(self, var: Var, array: Array) -> Any:
+        if not _fits(array, var.ty):
+            message = f"`{var.name}` is {var.ty}, and a {array.dtype} array of {array.shape} was given"
+            raise RunError(Problem("wrong-inputs", message))
+        return tvm.runtime.tensor(np.ascontiguousarray(array), self._device)
+
+
+def _fits(array: Array, ty: relax.TensorType) -> bool:
+    if ty.dtype is not None and str(array.dtype) != str(ty.dtype):
+        return False
+    if not isinstance(ty.shape, relax.ShapeExpr):
+        return True
+    return len(ty.shape.values) == array.ndim and all(
+        not isinstance(size, tirx.IntImm) or int(size) == given
+        for size, given in zip(ty.shape.values, array.shape, strict=True)
+    )
+
+
+def _arrays(result: Any) -> Iterator[Array]:
+    if isinstance(result, tvm.runtime.Tensor):
+        yield result.numpy()
+    else:
+        for part in result:
+            yield from _arrays(part)
+
+
+def _apply(records: Records, lowered: IRModule, chip: tvm.target.Target) -> IRModule:
+    with chip, records.database:
+        return relax.transform.MetaScheduleApplyDatabase()(lowered)
+
+
+def _scheduled(module: IRModule) -> Iterator[str]:
+    """The kernels that carry TVM's mark of having a schedule."""
+    for name, function in kernels(module).items():
+        if function.attrs.get("tirx.is_scheduled", False):
+            yield name
+
+
+def _dtypes(main: relax.Function) -> Iterator[tuple[str, str]]:
+    """Each layer with the dtypes that it reads and makes: first the layers that compute, then casts and arguments."""
+    calls = [(binding.var, binding.value) for binding in bindings(main) if isinstance(binding.value, Call)]
+    calls.sort(key=lambda call: call[1].op == tvm.ir.Op.get("relax.astype"))
+    for var, value in calls:
+        for operand in (*value.args, var):
+            yield from ((var.name, dtype) for dtype in _dtypes_of(operand.ty))
+    for var in main.params:
+        yield from ((var.name, dtype) for dtype in _dtypes_of(var.ty))
+
+
+def _dtypes_of(ty: Any) -> Iterator[str]:
+    if isinstance(ty, relax.TensorType) and ty.dtype is not None:
+        yield str(ty.dtype)
+    if isinstance(ty, relax.TupleType):
+        for field in ty.fields:
+            yield from _dtypes_of(field)
