@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ class CaseFile(pytest.File):
             yield CaseItem.from_parent(self, name=case.name, case=case)
 
 
-class CaseFailure(Exception):
+class CaseError(Exception):
     """A case that gave something else than it expects; the line is where that stands."""
 
     def __init__(self, line: int, message: str):
@@ -130,9 +131,9 @@ class CaseItem(pytest.Item):
 
     def check_kinds(self, actual: dict[str, str]) -> None:
         for kind in actual.keys() - self.case.blocks.keys():
-            raise CaseFailure(self.case.line, f"the case gave a `{kind}` that it does not expect:\n\n{actual[kind]}")
+            raise CaseError(self.case.line, f"the case gave a `{kind}` that it does not expect:\n\n{actual[kind]}")
         if not actual or ("problems" in self.case.blocks and "problems" not in actual):
-            raise CaseFailure(self.case.line, "the case gave nothing of what it expects")
+            raise CaseError(self.case.line, "the case gave nothing of what it expects")
 
     def compare(self, kind: str, actual: str) -> None:
         block = self.case.blocks[kind]
@@ -141,7 +142,7 @@ class CaseItem(pytest.Item):
         difference = difflib.unified_diff(
             block.text.splitlines(), actual.splitlines(), "expected", "actual", lineterm="", n=100
         )
-        raise CaseFailure(block.first + 1, "\n".join([f"`{kind}` differs", *difference]))
+        raise CaseError(block.first + 1, "\n".join([f"`{kind}` differs", *difference]))
 
     def update(self, actual: dict[str, str]) -> None:
         """Write the actual texts into the file, which earlier cases may have changed since it was collected."""
@@ -151,10 +152,10 @@ class CaseItem(pytest.Item):
             lines[blocks[kind].first : blocks[kind].end] = [actual[kind]]
         self.path.write_text("".join(lines), encoding="utf-8")
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None) -> str:
-        if isinstance(excinfo.value, CaseFailure):
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        if isinstance(excinfo.value, CaseError):
             return f"{self.path}:{excinfo.value.line}: {excinfo.value}"
-        return f"{self.path}:{self.case.line}: {super().repr_failure(excinfo)}"
+        return f"{self.path}:{self.case.line}: {super().repr_failure(excinfo, style)}"
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self.case.line - 1, self.name

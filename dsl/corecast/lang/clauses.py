@@ -67,16 +67,16 @@ _ITEM = re.compile(
     | (?P<open_regex>  ~[ \t]*/ [^\n]* )
     | (?P<newline>     \n )
     | (?P<comma>       , )
-    | (?P<opening>     [({] )
-    | (?P<closing>     [)}] )
+    | (?P<opening>     [({\[] )
+    | (?P<closing>     [)}\]] )
     | (?P<blank>       [ \t\r\f]+ )
-    | (?P<text>        [^\s"'~,(){}\#]+ | . )
+    | (?P<text>        [^\s"'~,(){}\[\]\#]+ | . )
     """,
     re.VERBOSE,
 )
 _REST_OF_LINE = re.compile(r"[^\n]*")
-_OPENING = {")": "(", "}": "{"}
-_CLOSING = {"(": ")", "{": "}"}
+_CLOSING = {"(": ")", "{": "}", "[": "]"}  # square ones mean nothing yet, but a comma in them is no end
+_OPENING = {closing: opening for opening, closing in _CLOSING.items()}
 
 
 class _Item(NamedTuple):

@@ -147,7 +147,9 @@ def _alternative(alternative: nodes.Alternative) -> str:
 
 
 def _word(word: nodes.Word) -> str:
-    return _quoted(word.value) if word.quoted and isinstance(word.value, str) else str(word.value)
+    if isinstance(word.value, str):
+        return _quoted(word.value) if word.quoted else word.value
+    return _number(word.value)
 
 
 def _quoted(text: str) -> str:
@@ -272,7 +274,17 @@ def _compare(compare: nodes.Compare) -> str:
 
 
 def _number(value: float | bool) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _float(value) if isinstance(value, float) else str(value)
+
+
+def _float(value: float) -> str:
+    """`0.5`, but `1e6` and `1e-7`: with an exponent where that is the shorter way to say the same."""
+    short = f"{value:g}"
+    text = short if "e" in short and float(short) == value else repr(value)
+    digits, has_exponent, exponent = text.partition("e")
+    return f"{digits}e{int(exponent)}" if has_exponent else digits
 
 
 def _regex(pattern: str) -> str:

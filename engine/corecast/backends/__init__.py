@@ -1,0 +1,35 @@
+"""Targets, and what is done for them: tasks from a module, schedules for the tasks, code that runs."""
+
+from corecast.backends.build import BuildError, Executable, RunError, Runner, build, unrunnable
+from corecast.backends.records import Records, RecordsError
+from corecast.backends.targets import TargetError, find_target, known_targets, tvm_target
+from corecast.backends.tasks import Task, TaskError, tasks
+from corecast.backends.tune import TaskResult, TuneError, TuneProgress, tune
+from corecast.backends.tuners import Candidate, Search, Tuner
+from corecast.backends.tuners.metaschedule import MetaSchedule
+
+__all__ = [
+    "BuildError",
+    "Candidate",
+    "Executable",
+    "MetaSchedule",
+    "Records",
+    "RecordsError",
+    "RunError",
+    "Runner",
+    "Search",
+    "TargetError",
+    "Task",
+    "TaskError",
+    "TaskResult",
+    "TuneError",
+    "TuneProgress",
+    "Tuner",
+    "build",
+    "find_target",
+    "known_targets",
+    "tasks",
+    "tune",
+    "tvm_target",
+    "unrunnable",
+]

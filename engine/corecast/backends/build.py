@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tvm import relax, tirx
 from tvm.ir import Call, IRModule, Var
 
-from corecast.backends.pipeline import bindings, fused, kernels, legalized, remaining_passes
+from corecast.backends.pipeline import bindings, fused, kernels, legalized
 from corecast.backends.records import Records
 from corecast.backends.targets import missing_flags, tvm_target
 from corecast.lang.problems import CorecastError, Problem
@@ -53,7 +53,7 @@ def build(module: IRModule, target: Target, records: Records | None = None) -> E
     lowered = fused(legalized(module, chip))
     if records is not None:
         lowered = _apply(records, lowered, chip)
-    code = tvm.compile(lowered, chip, relax_pipeline=remaining_passes(chip))
+    code = tvm.compile(lowered, chip)
     return Executable(code, target, tuple(module["main"].params), tuple(_scheduled(lowered)))
 
 

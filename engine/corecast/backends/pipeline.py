@@ -1,7 +1,7 @@
 """A Relax module in, the kernels that TVM makes of it out: the stages of a build that tuning shares with it.
 
-They are TVM's own stages for a CPU (`relax.pipeline`), taken apart so that tuning can look between them and schedules
-can be put in. `tvm.compile` by default takes a shorter way for CPUs, without fusion.
+They are the first stages of TVM's own pipeline for a CPU, taken apart so that tuning can look between them and a build
+can put schedules in. `tvm.compile` does the rest: memory, shapes and calls. Left alone it fuses nothing for a CPU.
 """
 
 from __future__ import annotations
@@ -29,12 +29,6 @@ def grouped(legal: IRModule) -> IRModule:
 def fused(legal: IRModule) -> IRModule:
     """The same with each group made one kernel: `fused_conv2d_add_relu`."""
     return relax.transform.FuseTIR()(grouped(legal))
-
-
-def remaining_passes(target: tvm.target.Target) -> tvm.transform.Pass:
-    """What is left to do once the kernels are there: memory, shapes and calls, as in TVM's own pipeline."""
-    pipeline = relax.pipeline
-    return tvm.transform.Sequential([*pipeline.dataflow_lower_passes(target), *pipeline.finalize_passes(target)])
 
 
 def kernels(module: IRModule) -> dict[str, tirx.PrimFunc]:

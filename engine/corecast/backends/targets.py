@@ -1,4 +1,4 @@
-"""A target's name in, what it can do and TVM's own target object out; the rows behind it are data, in `targets.yaml`."""
+"""A target's name in, what it can do and TVM's own object for it out; the rows are data, in `targets.yaml`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-import psutil
 import tvm
 import yaml
 from pydantic import BaseModel, ConfigDict
+from tvm.s_tir.meta_schedule.utils import cpu_count
 
 from corecast.lang.problems import CorecastError, Problem, nearest
 from corecast.model import Target
@@ -54,7 +54,7 @@ def tvm_target(target: Target) -> tvm.target.Target:
 
 def cores() -> int:
     """How many physical cores this process may use; MetaSchedule refuses a CPU target that does not say."""
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    physical = int(cpu_count(logical=False))
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
     return min(physical, allowed)
 

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tvm import relax, tirx
-from tvm.ir import Call, GlobalVar, IRModule
+from tvm.ir import Call, IRModule
 from tvm_ffi import structural_equal
 
 from corecast.backends.pipeline import bindings, called_kernel, fused, grouped, kernels, legalized
@@ -20,7 +20,6 @@ from corecast.backends.targets import tvm_target
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 from corecast.recipe import Tune
-
 
 # An attribute that keeps TVM from taking two equal kernels for one.
 _MARK = "corecast.layer"

@@ -1,7 +1,7 @@
 """Plans: which layers a recipe selects, what it decides about them, why, and what that will cost. No IR in here."""
 
 from corecast.plan.decide import PlanError, plan
-from corecast.plan.describe import describe
+from corecast.plan.describe import describe, predicted
 from corecast.plan.explain import Explanation, explain
 from corecast.plan.file import PlanFileError, format_plan, parse_plan, read_plan
 from corecast.plan.ids import compress
@@ -25,5 +25,6 @@ __all__ = [
     "format_plan",
     "parse_plan",
     "plan",
+    "predicted",
     "read_plan",
 ]

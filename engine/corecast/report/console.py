@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Reporter:
@@ -32,6 +33,33 @@ class Reporter:
 
     def error(self, text: str) -> None:
         self._err.print(text, markup=False)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[str, int, int, str], None]]:
+        """A bar where somebody watches, a line a report elsewhere.
+
+        Gives a function of what is worked on, how much of it is done, how much there is, and a remark.
+        """
+        if not self._err.is_terminal:
+            yield lambda on, done, total, remark: self._err.print(
+                f"{what}: {on}: {done}/{total}, {remark}", markup=False
+            )
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[remark]}"),
+        )
+        with Progress(*columns, TimeElapsedColumn(), console=self._err) as bars:
+            rows: dict[str, TaskID] = {}
+
+            def update(on: str, done: int, total: int, remark: str) -> None:
+                if on not in rows:
+                    rows[on] = bars.add_task(on, remark=remark)
+                bars.update(rows[on], completed=done, total=total, remark=remark)
+
+            yield update
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ from corecast.adapters.relax.bundle import (
     record_verification,
     write_bundle,
 )
-from corecast.adapters.relax.compile import Passes, PlanMismatchError, compile_plan
+from corecast.adapters.relax.compile import Passes, PlanMismatchError, check_plan, compile_plan
 from corecast.adapters.relax.emulate import emulate, emulated_dtypes
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.load import load
@@ -33,6 +33,7 @@ __all__ = [
     "Report",
     "apply",
     "before_softmax",
+    "check_plan",
     "compile_plan",
     "emulate",
     "emulated_dtypes",

@@ -91,6 +91,8 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         (draft / MODULE).write_text(tvm.ir.save_json(module), encoding="utf-8")
         (draft / SCRIPT).write_text(module.script(show_meta=False), encoding="utf-8")
         write_weights(conversion.converted.parameters, draft / WEIGHTS)
+        # safetensors makes its file readable for its owner alone.
+        (draft / WEIGHTS).chmod((draft / PLAN).stat().st_mode)
         (draft / REPORT).write_text(_dump(report), encoding="utf-8")
         draft.chmod(0o755)
         os.rename(draft, path)

@@ -60,8 +60,8 @@ class ConvertLayout:
 def _with_results_named(module: IRModule, values: Mapping[str, Any]) -> IRModule:
     """Give a layer whose result leaves the function its name back.
 
-    `ConvertLayout` keeps the names of bindings, but where a result has to be transposed back, the transpose takes the name
-    and the layer gets a fresh one. A layer is known by its name, so the transpose is called `<name>_result` instead.
+    `ConvertLayout` keeps the names of bindings, but where a result has to be transposed back, the transpose takes the
+    name and the layer gets a fresh one. A layer is known by its name, so the transpose is called `<name>_result`.
     """
     main = module["main"]
     names: dict[Any, Any] = {}

@@ -1,0 +1,198 @@
+"""Bundles in, answers out: is the conversion right, what does it compute, and how much faster can it be made?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corecast.adapters.relax import (
+    Bundle,
+    BundleError,
+    Model,
+    before_softmax,
+    emulate,
+    emulated_dtypes,
+    load,
+    survey,
+)
+from corecast.backends import (
+    BuildError,
+    Records,
+    Runner,
+    TaskResult,
+    TuneProgress,
+    build,
+    find_target,
+    tasks,
+    tune,
+    unrunnable,
+)
+from corecast.lang import Problem
+from corecast.model import LayerTable, Target
+from corecast.recipe import ChangeDType, ChangeLayout, Tune
+from corecast.verify import Verification, seeded_inputs
+from corecast.verify import verify as compare
+
+Array = NDArray[np.generic]
+RECORDS = "records"
+
+
+def original_of(bundle: Bundle, path: str | Path | None = None) -> Model:
+    """Load the model that a bundle was made from, with the weight fill and the shapes that were used.
+
+    Args:
+        bundle: what `read_bundle` returned.
+        path: where the original lies now, if it was moved.
+
+    Raises:
+        BundleError: where the bundle does not say, or where the file is another one.
+        ModelError: where the file cannot be read.
+    """
+    origin = bundle.report.origin
+    if origin is None:
+        help = "it was converted in memory; verify it there, with `corecast.verify.verify`"
+        raise BundleError(Problem("no-original", f"{bundle.path} does not say where its original lies", help=help))
+    model = load(path or origin.path, weights=origin.weights, shapes=origin.shapes)
+    if model.origin is None or model.origin.sha256 != origin.sha256:
+        message = f"{path or origin.path} is not the file that {bundle.path} was made from"
+        help = f"its digest should be {origin.sha256}"
+        raise BundleError(Problem("another-original", message, help=help))
+    return model
+
+
+def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) -> Verification:
+    """Run the original and the converted model on the same seeded inputs and judge the difference.
+
+    Args:
+        bundle: what `read_bundle` returned.
+        original: the model before conversion; loaded from where the bundle says if not given.
+        seed: of the inputs.
+
+    Returns:
+        The verdict with its numbers. A bundle whose dtypes this CPU lacks is run with wider carriers (`emulate`).
+    """
+    reference = original or original_of(bundle)
+    converted, compared = bundle.model, "outputs"
+    cut = before_softmax(reference), before_softmax(converted)
+    if cut[0] and cut[1] and _result_types(cut[0]) == _result_types(cut[1]):
+        reference, converted, compared = cut[0], cut[1], "outputs before the softmax"
+    if dtypes := emulated_dtypes(converted):
+        converted = emulate(converted)
+        compared += f", {' and '.join(dtypes)} emulated by numpy"
+    host = find_target("llvm")
+    for model in (reference, converted):
+        if problem := unrunnable(model.module, host):
+            return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=compared)
+    table = survey(bundle.model)
+    layer = _layer_to_disturb(bundle, table)
+    run = _runner(converted, host)
+    return compare(
+        _runner(reference, host)(reference.parameters),
+        run(converted.parameters),
+        run(_disturbed(converted, table, layer)),
+        inputs=seeded_inputs(survey(reference).arguments, seed),
+        plan=bundle.plan,
+        seed=seed,
+        compared=compared,
+        control_layer=layer,
+    )
+
+
+Run = Callable[[Mapping[str, Array]], Sequence[Array]]
+
+
+def _runner(model: Model, target: Target) -> Callable[[Mapping[str, Array]], Run]:
+    """Compile once; each set of parameters then gives a function from inputs to outputs."""
+    executable = build(model.module, target)
+
+    def with_parameters(parameters: Mapping[str, Array]) -> Run:
+        return lambda inputs: Runner(executable, parameters)(*inputs.values())
+
+    return with_parameters
+
+
+def _result_types(model: Model) -> str:
+    return str(model.main.ret_ty)
+
+
+def _layer_to_disturb(bundle: Bundle, table: LayerTable) -> str | None:
+    """The first layer with a weight that the plan changes: the furthest from the output, and so the hardest to see."""
+    for layer in bundle.plan.layers:
+        edits = (bundle.plan.decided(name).get(layer.id) for name in ("layout", "dtype"))
+        if any(isinstance(edit, ChangeLayout | ChangeDType) for edit in edits) and table.by_id[layer.id].name:
+            return layer.id
+    return None
+
+
+def _disturbed(model: Model, table: LayerTable, layer: str | None) -> Mapping[str, Array]:
+    """The parameters with the sign of one layer's weight turned round."""
+    name = table.by_id[layer].name if layer else None
+    if name is None:
+        return model.parameters
+    return {**model.parameters, name: np.negative(model.parameters[name])}
+
+
+def runner_of(bundle: Bundle, target: Target) -> Runner:
+    """Compile a bundle, with the schedules that were tuned for this target, and load its parameters.
+
+    Raises:
+        BuildError: where the module holds dtypes that the target cannot run; said before anything is compiled.
+    """
+    executable = build(bundle.model.module, target, records_of(bundle, target))
+    return Runner(executable, bundle.model.parameters)
+
+
+def records_of(bundle: Bundle, target: Target) -> Records | None:
+    """The tuned schedules in a bundle, or None where nothing was tuned. Raises `RecordsError`."""
+    folder = bundle.path / RECORDS
+    return Records.open(folder, target) if folder.is_dir() else None
+
+
+def tune_bundle(
+    bundle: Bundle,
+    target: Target,
+    *,
+    layers: Sequence[str] | None = None,
+    trials: int | None = None,
+    progress: Callable[[TuneProgress], None] | None = None,
+) -> list[TaskResult]:
+    """Search schedules for the layers that the plan marks, and keep the better ones in the bundle.
+
+    Args:
+        bundle: what `read_bundle` returned.
+        target: where the schedules are measured and kept for.
+        layers: ids of the layers to tune; all that the plan marks if not given.
+        trials: candidates for each kernel, instead of the plan's number.
+        progress: called after every measurement.
+
+    Returns:
+        For each kernel, its layers and its times before and after, in microseconds.
+
+    Raises:
+        BundleError: where the plan marks no layer, or not one of `layers`.
+        TuneError: where every candidate of a kernel failed; with the first compiler message.
+    """
+    marked = {layer: edit for layer, edit in bundle.plan.decided("schedule").items() if isinstance(edit, Tune)}
+    chosen = marked if layers is None else {layer: marked[layer] for layer in layers if layer in marked}
+    missing = [layer for layer in layers or () if layer not in marked]
+    if missing or not chosen:
+        message = (
+            f"the plan marks no tuning for {', '.join(missing)}" if missing else "the plan marks no layer for tuning"
+        )
+        help = "write `tune tensorcore` in a rule that matches it, and apply the recipe anew"
+        raise BundleError(Problem("not-marked", message, help=help))
+    if problem := unrunnable(bundle.model.module, target):
+        raise BuildError(problem)
+    table = survey(bundle.model)
+    wanted = {
+        table.by_id[layer].source or layer: edit.model_copy(update={"trials": trials or edit.trials})
+        for layer, edit in chosen.items()
+    }
+    records = records_of(bundle, target) or Records.create(bundle.path / RECORDS, target)
+    results = tune(tasks(bundle.model.module, wanted, target), records, progress=progress)
+    ids = {layer.source: layer.id for layer in table.layers}
+    return [replace(result, layers=tuple(ids[name] for name in result.layers)) for result in results]
