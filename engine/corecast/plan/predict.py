@@ -8,6 +8,7 @@ all of its readers; what happens to weights is done ahead and costs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from corecast.model import Layer, LayerTable, Operand, TensorType
 from corecast.plan.plan import PlannedLayer, Prediction
@@ -44,20 +45,40 @@ def _tensor(operand: Operand) -> Tensor:
     return operand.layer if operand.layer is not None else operand.argument
 
 
+@dataclass(frozen=True)
+class _Permuted:
+    """A tensor whose axes stand in another order than the model had them: `was` NCHW, `now` HWNC."""
+
+    was: str
+    now: str
+
+
 def _layout_transforms(table: LayerTable, decided: Decided) -> int:
-    layouts: dict[Tensor, str | None] = {}  # None, and what is not in it, is the original layout
-    transforms: set[tuple[Tensor, str | None]] = set()
+    layouts: dict[Tensor, _Permuted] = {}  # what is not in it is as the model had it
+    transforms: set[tuple[Tensor, _Permuted | None]] = set()
     for layer in table.layers:
         edit = _layout_edit(layer, decided)
-        wanted = edit.data if edit else None
+        wanted = _Permuted(layer.data_layout or "", edit.data) if edit else None
         if layer.operator is None and layer.behaviour == "follows":
             wanted = next((layouts.get(item.layer) for item in layer.operands if item.layer is not None), None)
         for operand in layer.operands:
             if operand.parameter is None and layouts.get(_tensor(operand)) != wanted:
                 transforms.add((_tensor(operand), wanted))
-        layouts[layer.index] = wanted
-    transforms |= {(_tensor(operand), None) for operand in table.returns if layouts.get(_tensor(operand))}
+        if wanted and (result := _reduced(wanted, layer)):
+            layouts[layer.index] = result
+    transforms |= {(_tensor(operand), None) for operand in table.returns if _tensor(operand) in layouts}
     return len(transforms)
+
+
+def _reduced(layout: _Permuted, layer: Layer) -> _Permuted | None:
+    """The layout of a layer's result; one that loses axes has those that are left, perhaps in the model's order."""
+    axes = layer.attributes.get("axis")
+    shape = layer.results[0].shape if layer.results else None
+    if shape is None or len(shape) == len(layout.was) or not isinstance(axes, tuple):
+        return layout
+    lost = {layout.was[int(axis)] for axis in axes}
+    was, now = ("".join(axis for axis in order if axis not in lost) for order in (layout.was, layout.now))
+    return _Permuted(was, now) if was != now else None
 
 
 def _casts(table: LayerTable, decided: Decided) -> int:

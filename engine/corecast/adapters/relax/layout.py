@@ -7,6 +7,7 @@ that the plan does not change is pinned to the layouts that it has.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
@@ -14,13 +15,15 @@ from tvm import relax
 from tvm.ir import Call, IRModule, Var
 
 from corecast.adapters.relax.passes import module_pass
-from corecast.adapters.relax.rebuild import bindings_of, renamed
+from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
 from corecast.adapters.relax.survey import enumerate_calls
 from corecast.model import WEIGHTED
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeLayout
 
 _WITH_LAYOUT = {f"relax.{name}": operator for name, operator in WEIGHTED.items() if operator.has_layout}
+
+_TRANSPOSE = tvm.ir.Op.get("relax.permute_dims")
 
 
 @module_pass("ConvertLayout")
@@ -31,6 +34,8 @@ class ConvertLayout:
         self.edits = edits
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+        # It works on dataflow blocks only.
+        module, names = _marked(relax.transform.ConvertToDataflow()(module))
         layers = {binding.value: layer for layer, binding in enumerate_calls(module["main"])}
 
         def layout_of(call: Call) -> dict[str, list[str]]:
@@ -42,12 +47,7 @@ class ConvertLayout:
                 return {call.op.name: [edit.data, edit.kernel]}
             return {call.op.name: [str(call.attrs.data_layout), str(call.attrs.kernel_layout)]}
 
-        # It works on dataflow blocks only.
-        module = relax.transform.ConvertToDataflow()(module)
-        converted = relax.transform.ConvertLayout({}, layout_of)(module)
-        return _with_results_named(
-            converted, {binding.var.name: binding.value for binding in bindings_of(module["main"])}
-        )
+        return _unmarked(relax.transform.ConvertLayout({}, layout_of)(module), names)
 
     def __str__(self) -> str:
         groups: dict[str, list[str]] = {}
@@ -57,23 +57,55 @@ class ConvertLayout:
         return "\n".join(["relax.transform.ConvertLayout, layout_cb:", *lines, "  every other convolution: as it is"])
 
 
-def _with_results_named(module: IRModule, values: Mapping[str, Any]) -> IRModule:
-    """Give a layer whose result leaves the function its name back.
+@dataclass(frozen=True)
+class _Marked:
+    """A binding of the module before conversion: its name, and the operator that it calls."""
 
-    `ConvertLayout` keeps the names of bindings, but where a result has to be transposed back, the transpose takes the
-    name and the layer gets a fresh one. A layer is known by its name, so the transpose is called `<name>_result`.
+    name: str
+    op: Any
+
+
+def _marked(module: IRModule) -> tuple[IRModule, dict[str, _Marked]]:
+    """The module with names that `ConvertLayout` never makes up itself, and what they stand for.
+
+    A layer is known by its binding's name, and the names that the pass gives to its transposes (`lv`, `lv1`) may be those
+    of layers of a module that no frontend of ours has named.
+    """
+    marks: dict[str, _Marked] = {}
+    renames: dict[Any, Any] = {}
+    for number, binding in enumerate(bindings_of(module["main"])):
+        mark = f"corecast.{number}"
+        marks[mark] = _Marked(binding.var.name, getattr(binding.value, "op", None))
+        renames[binding.var] = type(binding.var)(mark, binding.var.ty)
+    return _with_main(module, renamed(module["main"], renames)), marks
+
+
+def _unmarked(module: IRModule, marks: Mapping[str, _Marked]) -> IRModule:
+    """The converted module with the names of its layers put back, and readable ones for the transposes.
+
+    Where a result has to be transposed back before it leaves the function, `ConvertLayout` gives the layer's name to the
+    transpose and a fresh one to the layer; here the layer has its own name, and the transpose is `<name>_result`.
     """
     main = module["main"]
-    names: dict[Any, Any] = {}
+    names = Names([*(var.name for var in main.params), *(mark.name for mark in marks.values())])
+    renames: dict[Any, Any] = {}
     for binding in bindings_of(main):
-        value, old = binding.value, values.get(binding.var.name)
-        is_transposed = isinstance(value, Call) and isinstance(old, Call) and value.op != old.op
-        if is_transposed and isinstance(value.args[0], Var):
-            layer = value.args[0]
-            names[layer] = type(layer)(binding.var.name, layer.ty)
-            names[binding.var] = type(binding.var)(f"{binding.var.name}_result", binding.var.ty)
-    if not names:
-        return module
+        var, value = binding.var, binding.value
+        mark = marks.get(var.name)
+        source = value.args[0] if isinstance(value, Call) and value.args else None
+        if mark is None:
+            base = renames.get(source, source)
+            name = names.fresh(f"{base.name}_transposed" if isinstance(base, Var) else var.name)
+        elif isinstance(source, Var) and value.op == _TRANSPOSE != mark.op:
+            renames[source] = type(source)(mark.name, source.ty)
+            name = names.fresh(f"{mark.name}_result")
+        else:
+            name = mark.name
+        renames[var] = type(var)(name, var.ty)
+    return _with_main(module, renamed(main, renames))
+
+
+def _with_main(module: IRModule, main: relax.Function) -> IRModule:
     result = module.clone()
-    result.update_func(result.get_global_var("main"), renamed(main, names))
+    result.update_func(result.get_global_var("main"), main)
     return result
