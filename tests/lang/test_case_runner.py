@@ -71,10 +71,10 @@ def run(folder: Path, *options: str) -> str:
 def test_each_heading_is_a_test_that_fails_at_its_line(folder: Path) -> None:
     output = run(folder)
     assert "PASSED cases/room/topic.md::it-shouts-twice" in output
-    assert "topic.md:19: `upper` differs" in output
+    assert "topic.md:20: `upper` differs" in output
     assert "-OLD\n+NEW" in output
-    assert "topic.md:22: the case gave a `problems` that it does not expect" in output
-    assert "topic.md:30: the case gave a `upper` that it does not expect" in output
+    assert "topic.md:23: the case gave a `problems` that it does not expect" in output
+    assert "topic.md:31: the case gave a `upper` that it does not expect" in output
     assert "3 failed, 1 passed" in output
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from typing import Literal, TypeVar, cast
+from typing import Literal, cast
 
 from lark import Lark, Token, Transformer_NonRecursive, Tree, UnexpectedInput, v_args
 from lark.lark import PostLex
@@ -124,9 +124,6 @@ class _Modifier:
     field: str
     span: Span
     value: nodes.Selector | nodes.Word | bool
-
-
-_Node = TypeVar("_Node", bound=nodes.Node)
 
 
 @v_args(inline=True, meta=True)

@@ -6,8 +6,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from corecast.api import converting, doctor, reading
 from corecast.lang import CorecastError
@@ -34,6 +34,9 @@ app.command("tune")(converting.tune)
 app.command("run")(converting.run)
 app.command("doctor")(doctor.doctor)
 
+# Whoever only plans, checks and explains may have left these out.
+NEEDED_TO_CONVERT = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "onnx": "onnx"}
+
 INTERNAL_FAULT = 3
 INTERRUPTED = 130
 
@@ -42,20 +45,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `arguments` default to those of the process."""
     try:
         result = app(arguments, standalone_mode=False)
-    except CorecastError as error:
-        Reporter().error(str(error))
-        return error.exit_status
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        Reporter().error("interrupted; nothing was left half-written")
-        return INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        Reporter().error("error[internal]: this is a fault of corecast; please report it with the lines above")
-        return INTERNAL_FAULT
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error, Reporter())
     return result if isinstance(result, int) else 0
+
+
+def _report(error: BaseException, reporter: Reporter) -> int:
+    """Say what went wrong, and whose fault it is."""
+    match error:
+        case CorecastError():
+            reporter.error(str(error))
+            return error.exit_status
+        case TyperException():
+            reporter.error(
+                f"error[usage]: {error.format_message()}\n  help: `corecast COMMAND --help` says what it takes"
+            )
+            return error.exit_code
+        case KeyboardInterrupt() | typer.Abort():
+            reporter.error("interrupted; nothing was left half-written")
+            return INTERRUPTED
+        case ModuleNotFoundError(name=name) if name in NEEDED_TO_CONVERT:
+            help = "checking and formatting rules work without it"
+            reporter.error(f"error[not-installed]: this command needs {NEEDED_TO_CONVERT[name]}\n  help: {help}")
+            return CorecastError.exit_status
+        case _:
+            traceback.print_exception(error)
+            reporter.error("error[internal]: this is a fault of corecast; please report it with the lines above")
+            return INTERNAL_FAULT
 
 
 def run() -> None:

@@ -73,15 +73,14 @@ def _python() -> str:
 
 def _tvm() -> list[Finding]:
     try:
-        import tvm
+        from corecast.backends.host import gpus, llvm_version
     except (ImportError, OSError) as error:
         help = "planning, checking and explaining work without it"
         return [Finding(what="tvm", found=f"cannot be imported: {error}", ok=False, help=help)]
-    info = tvm.support.libinfo()
-    devices = [f"cuda:{i} (compute capability {tvm.cuda(i).compute_version})" for i in range(8) if tvm.cuda(i).exist]
+    llvm = llvm_version()
     return [
-        Finding(what="LLVM in TVM", found=str(info.get("LLVM_VERSION", "none")), ok="LLVM_VERSION" in info),
-        Finding(what="GPU", found=", ".join(devices) or "none: plans for one can be made here, and not be run"),
+        Finding(what="LLVM in TVM", found=llvm or "none", ok=llvm is not None),
+        Finding(what="GPU", found=", ".join(gpus()) or "none: plans for one can be made here, and not be run"),
     ]
 
 

@@ -1,6 +1,7 @@
 """Targets, and what is done for them: tasks from a module, schedules for the tasks, code that runs."""
 
-from corecast.backends.build import BuildError, Executable, RunError, Runner, build, unrunnable
+from corecast.backends.build import Executable, RunError, Runner, build
+from corecast.backends.pipeline import BuildError, unrunnable
 from corecast.backends.records import Records, RecordsError
 from corecast.backends.targets import TargetError, find_target, known_targets, tvm_target
 from corecast.backends.tasks import Task, TaskError, tasks

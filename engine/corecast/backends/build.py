@@ -13,23 +13,20 @@ import numpy as np
 import tvm
 from numpy.typing import NDArray
 from tvm import relax, tirx
-from tvm.ir import Call, IRModule, Var
+from tvm.ir import IRModule, Var
 
-from corecast.backends.pipeline import bindings, fused, kernels, legalized
+from corecast.backends.calls import kernels
+from corecast.backends.pipeline import BuildError, fused, legalized
 from corecast.backends.records import Records
-from corecast.backends.targets import missing_flags, tvm_target
+from corecast.backends.targets import tvm_target
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 
 Array = NDArray[np.generic]
 
 
-class BuildError(CorecastError):
-    """A module that cannot be compiled for its target, or cannot run where it is."""
-
-
 class RunError(CorecastError):
-    """Inputs that do not fit the compiled module."""
+    """Inputs or parameters that do not fit the compiled module."""
 
 
 @dataclass(frozen=True)
@@ -44,46 +41,30 @@ class Executable:
 
 def build(module: IRModule, target: Target, records: Records | None = None) -> Executable:
     """Compile a module, with the schedules on record where there are any. Raises `BuildError`."""
-    if problem := unrunnable(module, target):
-        raise BuildError(problem)
     if records is not None and records.target != target:
         message = f"records for {records.target.name} cannot be used for {target.name}"
         raise BuildError(Problem("foreign-records", message, help="tune for this target"))
     chip = tvm_target(target)
-    lowered = fused(legalized(module, chip))
+    lowered = fused(legalized(module, target))
     if records is not None:
-        lowered = _apply(records, lowered, chip)
-    code = tvm.compile(lowered, chip)
+        lowered = _with_schedules(lowered, records, chip)
+    try:
+        code = tvm.compile(lowered, chip)
+    except Exception as error:  # TVM raises several kinds, none of them its own
+        raise BuildError.from_tvm(error, target) from error
     return Executable(code, target, tuple(module["main"].params), tuple(_scheduled(lowered)))
-
-
-def unrunnable(module: IRModule, target: Target) -> Problem | None:
-    """Why a module compiled for `target` would crash, be wrong or have nothing to run on here; None where all is well.
-
-    Some of this compiles: TVM finds out at run time, by aborting.
-    """
-    if target.kind != "llvm":
-        message = f"modules are compiled and run for llvm only, and {target.name} is not"
-        return Problem("no-backend", message, help="take --target llvm")
-    if target.arch and (missing := missing_flags(target.arch)):
-        message = f"this machine's CPU is no {target.arch}: it lacks {', '.join(missing)}"
-        return Problem("cannot-run-here", message, help="take --target llvm, which is this machine")
-    for layer, dtype in _dtypes(module["main"]):
-        support = target.dtypes.get(dtype)
-        if support is not None and support.level == "absent":
-            message = f"layer `{layer}` is {dtype}, which {target.name} cannot run: {support.note}"
-            return Problem("cannot-run-here", message, help="cast it to a dtype that the target has, such as int8")
-    return None
 
 
 class Runner:
     """A compiled module with its parameters loaded: numpy arrays in, numpy arrays out, as often as one likes."""
 
     def __init__(self, executable: Executable, parameters: Mapping[str, Array]) -> None:
-        """Load the parameters by name; the arguments that are no parameters are the inputs."""
+        """Load the parameters by name; the arguments that are no parameters are the inputs. Raises `RunError`."""
         self._device = tvm.cpu()
         self._machine = relax.VirtualMachine(executable.code, self._device)
         self._arguments = executable.arguments
+        if strange := parameters.keys() - {var.name for var in self._arguments}:
+            raise RunError(Problem("wrong-inputs", f"the module takes no {', '.join(sorted(strange))}"))
         self._parameters = {
             var.name: self._load(var, parameters[var.name]) for var in self._arguments if var.name in parameters
         }
@@ -135,7 +116,7 @@ def _arrays(result: Any) -> Iterator[Array]:
             yield from _arrays(part)
 
 
-def _apply(records: Records, lowered: IRModule, chip: tvm.target.Target) -> IRModule:
+def _with_schedules(lowered: IRModule, records: Records, chip: tvm.target.Target) -> IRModule:
     with chip, records.database:
         return relax.transform.MetaScheduleApplyDatabase()(lowered)
 
@@ -145,22 +126,3 @@ def _scheduled(module: IRModule) -> Iterator[str]:
     for name, function in kernels(module).items():
         if function.attrs.get("tirx.is_scheduled", False):
             yield name
-
-
-def _dtypes(main: relax.Function) -> Iterator[tuple[str, str]]:
-    """Each layer with the dtypes that it reads and makes: first the layers that compute, then casts and arguments."""
-    calls = [(binding.var, binding.value) for binding in bindings(main) if isinstance(binding.value, Call)]
-    calls.sort(key=lambda call: call[1].op == tvm.ir.Op.get("relax.astype"))
-    for var, value in calls:
-        for operand in (*value.args, var):
-            yield from ((var.name, dtype) for dtype in _dtypes_of(operand.ty))
-    for var in main.params:
-        yield from ((var.name, dtype) for dtype in _dtypes_of(var.ty))
-
-
-def _dtypes_of(ty: Any) -> Iterator[str]:
-    if isinstance(ty, relax.TensorType) and ty.dtype is not None:
-        yield str(ty.dtype)
-    if isinstance(ty, relax.TupleType):
-        for field in ty.fields:
-            yield from _dtypes_of(field)

@@ -6,19 +6,55 @@ can put schedules in. `tvm.compile` does the rest: memory, shapes and calls. Lef
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import tvm
-from tvm import relax, tirx
-from tvm.ir import Call, GlobalVar, IRModule
+from tvm import relax
+from tvm.ir import IRModule
+
+from corecast.backends.calls import dtypes_by_layer
+from corecast.backends.targets import missing_flags, tvm_target
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import Target
 
 
-def legalized(module: IRModule, target: tvm.target.Target) -> IRModule:
-    """Every operator a call of a kernel of its own. Constants are folded here: no 4-bit tensor may come this far."""
-    transform = relax.transform
+class BuildError(CorecastError):
+    """A module that cannot be compiled for its target, or would not run where it is."""
+
+    @classmethod
+    def from_tvm(cls, error: Exception, target: Target) -> BuildError:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return cls(Problem("compiling-failed", f"TVM cannot compile the module for {target.name}: {lines[-1]}"))
+
+
+def unrunnable(module: IRModule, target: Target) -> Problem | None:
+    """Why a module compiled for `target` would crash, be wrong or have nothing to run on here; None where all is well.
+
+    TVM does not say so: it aborts the process when it folds or runs such a module.
+    """
+    if target.kind != "llvm":
+        message = f"modules are compiled and run for llvm only, and {target.name} is not"
+        return Problem("no-backend", message, help="take the target llvm")
+    if target.arch and (missing := missing_flags(target.arch)):
+        message = f"this machine's CPU is no {target.arch}: it lacks {', '.join(missing)}"
+        return Problem("cannot-run-here", message, help="take the target llvm, which is this machine")
+    for layer, dtype in dtypes_by_layer(module["main"]):
+        support = target.dtypes.get(dtype)
+        if support is not None and support.level == "absent":
+            message = f"`{layer}` is in {dtype}, which {target.name} cannot run: {support.note}"
+            return Problem("cannot-run-here", message, help="cast it to a dtype that the target has, such as int8")
+    return None
+
+
+def legalized(module: IRModule, target: Target) -> IRModule:
+    """Every operator a call of a kernel of its own, and constants folded. Raises `BuildError`."""
+    if problem := unrunnable(module, target):
+        raise BuildError(problem)
+    chip, transform = tvm_target(target), relax.transform
     passes = [transform.LegalizeOps(), transform.AnnotateTIROpPattern(), transform.FoldConstant()]
-    with target:
-        return tvm.transform.Sequential([*relax.pipeline.library_dispatch_passes(target), *passes])(module)
+    try:
+        with chip:
+            return tvm.transform.Sequential([*relax.pipeline.library_dispatch_passes(chip), *passes])(module)
+    except Exception as error:  # TVM raises several kinds, none of them its own
+        raise BuildError.from_tvm(error, target) from error
 
 
 def grouped(legal: IRModule) -> IRModule:
@@ -29,23 +65,3 @@ def grouped(legal: IRModule) -> IRModule:
 def fused(legal: IRModule) -> IRModule:
     """The same with each group made one kernel: `fused_conv2d_add_relu`."""
     return relax.transform.FuseTIR()(grouped(legal))
-
-
-def kernels(module: IRModule) -> dict[str, tirx.PrimFunc]:
-    """The kernels of a module by name."""
-    return {
-        var.name_hint: function for var, function in module.functions_items() if isinstance(function, tirx.PrimFunc)
-    }
-
-
-def bindings(function: relax.Function) -> Iterator[relax.Binding]:
-    """The bindings of a function's body in order."""
-    for block in function.body.blocks:
-        yield from block.bindings
-
-
-def called_kernel(value: relax.Expr) -> GlobalVar | None:
-    """The kernel that an expression calls, or None where it is no `call_tir`."""
-    if isinstance(value, Call) and value.op == tvm.ir.Op.get("relax.call_tir"):
-        return value.args[0]
-    return None

@@ -15,8 +15,8 @@ from tvm import relax, tirx
 from tvm.ir import Call, IRModule
 from tvm_ffi import structural_equal
 
-from corecast.backends.pipeline import bindings, called_kernel, fused, grouped, kernels, legalized
-from corecast.backends.targets import tvm_target
+from corecast.backends.calls import bindings, called_kernel, kernels
+from corecast.backends.pipeline import fused, grouped, legalized
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 from corecast.recipe import Tune
@@ -45,15 +45,19 @@ class Task:
 
 
 def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[Task]:
-    """The tasks for the wanted layers of `module`, in the order in which the layers stand. Raises `TaskError`."""
-    legal = legalized(module, tvm_target(target))
+    """The tasks for the wanted layers of `module`, in the order in which the layers stand.
+
+    Raises `TaskError` for a layer that has no kernel, and `BuildError` for a module that cannot be compiled.
+    """
+    legal = legalized(module, target)
     built = fused(legal)
-    names = {layer: _name_of(function, built) for layer, function in _kernels_of(legal, wanted)}
-    _refuse_unplaced(layer for layer in wanted if names.get(layer) is None)
+    functions, runs = kernels(built), Counter(_called(built["main"]))
+    names = {layer: _name_of(function, functions) for layer, function in _kernels_of(legal, wanted)}
+    if problems := [problem for layer in wanted if (problem := _objection(layer, names.get(layer), functions))]:
+        raise TaskError(problems)
     layers_of: dict[str, list[str]] = {}
     for layer, name in names.items():
         layers_of.setdefault(str(name), []).append(layer)
-    functions, runs = kernels(built), Counter(_called(built["main"]))
     return [
         Task(name, functions[name], tuple(layers), runs[name], _most_trials(wanted[layer] for layer in layers))
         for name, layers in layers_of.items()
@@ -97,9 +101,9 @@ def _marked(legal: IRModule, wanted: Container[str]) -> tuple[IRModule, dict[str
     return relax.transform.Normalize()(module), marks  # without types on the new calls, TVM's fusion fails a check
 
 
-def _name_of(function: tirx.PrimFunc, built: IRModule) -> str | None:
+def _name_of(function: tirx.PrimFunc, built: Mapping[str, tirx.PrimFunc]) -> str | None:
     """The name that an equal kernel has in the module as it is built."""
-    return next((name for name, other in kernels(built).items() if structural_equal(function, other)), None)
+    return next((name for name, other in built.items() if structural_equal(function, other)), None)
 
 
 def _called(function: relax.Function) -> Iterator[str]:
@@ -112,14 +116,19 @@ def _most_trials(edits: Iterable[Tune]) -> int | None:
     return max((edit.trials for edit in edits if edit.trials is not None), default=None)
 
 
-def _refuse_unplaced(layers: Iterable[str]) -> None:
-    problems = [
-        Problem(
-            "no-task",
-            f"layer `{layer}` cannot be tuned: the compiled module has no kernel for it",
-            help="it may have been folded into a constant, or be no layer of this module",
-        )
-        for layer in layers
-    ]
-    if problems:
-        raise TaskError(problems)
+def _objection(layer: str, name: str | None, functions: Mapping[str, tirx.PrimFunc]) -> Problem | None:
+    if name is None:
+        help = "it may have been folded into a constant, or be no layer of this module"
+        return Problem("no-task", f"`{layer}` cannot be tuned: the compiled module has no kernel for it", help=help)
+    if not _is_static(functions[name]):
+        help = "load the model with static shapes"
+        return Problem("no-task", f"`{layer}` cannot be tuned: its shapes are not static", help=help)
+    return None
+
+
+def _is_static(function: tirx.PrimFunc) -> bool:
+    """Whether every argument is a buffer whose sizes are numbers."""
+    return all(
+        isinstance(parameter.ty, tirx.BufferType) and all(isinstance(size, tirx.IntImm) for size in parameter.ty.shape)
+        for parameter in function.params
+    )

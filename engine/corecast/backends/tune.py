@@ -111,11 +111,11 @@ def _tune_one(task: Task, records: Records, tuner: Tuner, counted: _Counter) -> 
     trials = task.trials or tuner.default_trials
     try:
         search = tuner.search(task, trials, chip, records.folder / LOG, partial(counted.measured, trials))
+        if search.candidates:
+            return _decide(task, search, records, chip)
     except Exception as error:  # TVM raises several kinds, none of them its own
-        return _problem(task, "the search itself failed", str(error))
-    if not search.candidates:
-        return _problem(task, f"all {search.failed} candidates failed", search.first_error or "none could be made")
-    return _decide(task, search, records, chip)
+        return _problem(task, "the search broke off", str(error))
+    return _problem(task, f"all {search.failed} candidates failed", search.first_error or "none could be made")
 
 
 def _problem(task: Task, what: str, error: str) -> Problem:
