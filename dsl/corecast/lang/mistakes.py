@@ -38,7 +38,6 @@ PHRASES = {
 """What the reader calls the terminals that are neither keywords nor punctuation."""
 
 _HABITS = {
-    "=": ("a comparison", "`==` compares"),
     "&": ("`and`", "write `and`"),
     "&&": ("`and`", "write `and`"),
     "|": ("`or`", "write `or`"),

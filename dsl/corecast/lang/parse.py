@@ -393,4 +393,5 @@ class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
 
 
 def _comparator(token: Token) -> nodes.Comparator:
-    return cast(nodes.Comparator, str(token))
+    """`name = "x"` compares as `==` does; `format` writes `==`."""
+    return cast(nodes.Comparator, "==" if token == "=" else str(token))

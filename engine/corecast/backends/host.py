@@ -19,6 +19,6 @@ def gpus() -> list[str]:
 
 
 def llvm_version() -> str | None:
-    """The version of the LLVM that TVM was built with; without one it compiles nothing for a CPU."""
-    version = tvm.support.libinfo().get("LLVM_VERSION")
-    return None if version in (None, "NOT-FOUND", "OFF") else str(version)
+    """The version of the LLVM that TVM was built with, or None: then it compiles nothing for a CPU."""
+    version = tvm.get_global_func("target.llvm_version_major", allow_missing=True)
+    return None if version is None else str(version())

@@ -14,7 +14,7 @@ def name(layer: Layer) -> Value:
 
 @predicate
 def source(layer: Layer) -> Value:
-    """The name of its node in the source model: `source = "/layer3/layer3.0/conv2/Conv"`."""
+    """The name of its node in the source model: `source == "/layer3/layer3.0/conv2/Conv"`."""
     return layer.source
 
 
