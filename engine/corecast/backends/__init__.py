@@ -5,9 +5,9 @@ from corecast.backends.pipeline import BuildError, unrunnable
 from corecast.backends.records import Records, RecordsError
 from corecast.backends.targets import TargetError, find_target, known_targets, tvm_target
 from corecast.backends.tasks import Task, TaskError, tasks
-from corecast.backends.tune import TaskResult, TuneError, TuneProgress, tune
 from corecast.backends.tuners import Candidate, Search, Tuner
 from corecast.backends.tuners.metaschedule import MetaSchedule
+from corecast.backends.tuning import TaskResult, TuneError, TuneProgress, tune
 
 __all__ = [
     "BuildError",

@@ -63,6 +63,7 @@ class Runner:
         self._device = tvm.cpu()
         self._machine = relax.VirtualMachine(executable.code, self._device)
         self._arguments = executable.arguments
+        self.tuned = executable.tuned
         if strange := parameters.keys() - {var.name for var in self._arguments}:
             raise RunError(Problem("wrong-inputs", f"the module takes no {', '.join(sorted(strange))}"))
         self._parameters = {

@@ -1,7 +1,7 @@
 """What a tuner is: one kernel and a number of trials in, the schedules that it measured out, the fastest first.
 
 A tuner only searches. Whether a schedule is right, faster than what was there and worth a record is decided in
-`corecast.backends.tune`, in the same way for all of them.
+`corecast.backends.tuning`, in the same way for all of them.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class MetaSchedule:
     ) -> Search:
         """Search schedules for one kernel; TVM's own messages go to the file `log`."""
         # Making one starts processes to try them out: one builder for all tasks.
-        self._builder = self._builder or _local_builder(chip)
+        self._builder = self._builder or local_builder(chip)
         database = ms.database.MemoryDatabase()
         outcome = _Outcome(measured)
         with _logging_to(log) as logger:
@@ -126,7 +126,8 @@ def _workers(chip: tvm.target.Target) -> int:
     return int(chip.attrs["num-cores"])
 
 
-def _local_builder(chip: tvm.target.Target) -> ms.Builder:
+def local_builder(chip: tvm.target.Target) -> ms.Builder:
+    """TVM's own builder, with enough time, and without what a CPU and a machine without a compiler do not need."""
     return ms.builder.LocalBuilder(
         max_workers=_workers(chip), timeout_sec=BUILD_TIMEOUT, f_build=_compile, f_export=_export
     )
