@@ -1,7 +1,7 @@
-"""The main job in one go, on the real ResNet-50 graph that the `onnx` package ships: count, plan, convert, prove, tune, run.
+"""The main job in one go, on the real ResNet-50 graph that the `onnx` package ships.
 
 Every step is a command of the command line, printed before it runs, so that each can be repeated by hand. The shipped
-weights are constants, with which any computation gives the same answer; `--weights random:0` fills them with seeded values.
+weights are constants, with which any computation gives the same answer; `--weights random:0` fills in seeded values.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Run it with `python examples/first_rule.py`. It needs no model file: the network is built here with TVM.
 """
 
+# TVMScript is Python to the parser only: its functions have no self.
+# ruff: noqa: N805, N812
+
 from __future__ import annotations
 
 import numpy as np

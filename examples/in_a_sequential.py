@@ -1,7 +1,7 @@
-"""Compiled passes inside a TVM `Sequential`: a recipe as one step of somebody else's pipeline, seen by TVM's instruments.
+"""Compiled passes inside a TVM `Sequential`: a recipe as one step of another pipeline, seen by TVM's instruments.
 
-`recipe_pass` plans for whatever module reaches it; here it stands between TVM's own passes, with the weights as constants
-in the module, so that TVM's constant folding does to them what `corecast apply` does with numpy.
+`recipe_pass` plans for whatever module reaches it; here it stands between TVM's own passes, with the weights as
+constants in the module, so that TVM's constant folding does to them what `corecast apply` does with numpy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The front door: from a rules text to a converted, proven and tuned model, in a dozen names.
 
-Reading, planning and explaining need no TVM; the names that do import it when they are first used. Every function states
-its errors; all of them are `CorecastError`s, whose text is what a person should read.
+Reading, planning and explaining need no TVM; the names that do import it when they are first used. Every function
+states its errors; all of them are `CorecastError`s, whose text is what a person should read.
 """
 
 from __future__ import annotations

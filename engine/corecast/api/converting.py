@@ -26,7 +26,7 @@ from corecast.api.options import (
 from corecast.api.reading import find_layer
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
-from corecast.plan import Plan, compress, predicted, read_plan
+from corecast.plan import Plan, at_run_time, compress, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan
 from corecast.report import Reporter, rows_table
 from corecast.verify import check_inputs, seeded_inputs
@@ -70,8 +70,8 @@ def apply_(
     reporter.text(f"{bundle.path}: {realised.layers} layers as decided")
     reporter.text(predicted(decided))
     reporter.text(
-        f"realised:  {realised.layout_transforms} layout transforms and {realised.casts} casts at run time, "
-        f"parameters {realised.parameter_bytes / 2**20:.1f} MiB"
+        f"realised:  {at_run_time(realised.layout_transforms, realised.casts)}, "
+        f"parameters {size_in_memory(realised.parameter_bytes)}"
     )
     for warning in decided.warnings:
         reporter.text(warning)
@@ -217,8 +217,9 @@ def run(
     seconds = perf_counter() - start
     for number, array in enumerate(results):
         reporter.text(f"output{number}: {_describe(array)}")
-    tuned = f"{len(runner.tuned)} tuned kernels, " if runner.tuned else ""
-    reporter.text(f"one run: {seconds:.2f} s ({tuned}the others are TVM's unscheduled loops; tune before you compare)")
+    tuned = len(runner.tuned)
+    kernels = f"{tuned} kernels are tuned, the others" if tuned else "all kernels"
+    reporter.text(f"one run: {seconds:.2f} s; {kernels} are TVM's plain loops: tune before you compare")
     if output:
         _write_outputs(output, results)
 

@@ -207,7 +207,12 @@ def explain(
 
 
 def compile_(
-    rules: RulesPath, model: ModelPath, target: TargetName = None, weights: Weights = None, shape: Shapes = None
+    rules: RulesPath,
+    model: ModelPath,
+    target: TargetName = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    json_: Json = False,
 ) -> None:
     """Print the TVM passes that a recipe compiles to for a model."""
     from corecast.adapters.relax import compile_plan
@@ -215,7 +220,11 @@ def compile_(
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
     decided = make_plan(read_recipe(rules, table), table, target_of(target))
-    reporter.text(str(compile_plan(decided)))
+    passes = compile_plan(decided)
+    if json_:
+        reporter.json(json.dumps([{"name": item.info.name, "text": str(item)} for item in passes], indent=2))
+    else:
+        reporter.text(str(passes))
 
 
 def find_layer(text: str, table: LayerTable) -> Layer:

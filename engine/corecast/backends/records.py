@@ -59,24 +59,23 @@ class Header(BaseModel):
 
 
 class Records:
-    """The records in one folder: at most one schedule for each kernel, the fastest that was offered."""
+    """The records in one folder: at most one schedule for each kernel. Nothing is held in memory between calls."""
 
-    def __init__(self, folder: Path, target: Target, records: list[Any]) -> None:
+    def __init__(self, folder: Path, target: Target) -> None:
+        """Records that are known to be there and for `target`; `create` and `open` make sure of it."""
         self.folder = folder
         self.target = target
-        self._records = records
 
     @classmethod
     def create(cls, folder: str | Path, target: Target) -> Records:
         """Empty records in a new or an empty folder. Raises `RecordsError` where there are records already."""
         path = Path(folder)
         if (path / _HEADER).exists():
-            raise RecordsError.of(
-                "records-exist", f"there are records in {path} already", "open them, or take another folder"
-            )
+            message = f"there are records in {path} already"
+            raise RecordsError.of("records-exist", message, "open them, or take another folder")
         path.mkdir(parents=True, exist_ok=True)
-        records = cls(path, target, [])
-        records._save()
+        records = cls(path, target)
+        records._write([])
         return records
 
     @classmethod
@@ -85,57 +84,56 @@ class Records:
         path = Path(folder)
         header, wanted = _read_header(path), Header.here(target)
         if header != wanted:
-            raise RecordsError.of(
-                "foreign-records",
-                f"the records in {path} are for {header}, not for {wanted}",
-                "tune again for this target, into another folder",
-            )
-        return cls(path, target, _read_records(path))
+            message = f"the records in {path} are for {header}, not for {wanted}"
+            raise RecordsError.of("foreign-records", message, "tune again for this target, into another folder")
+        records = cls(path, target)
+        records._read()
+        return records
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._read())
 
     @property
     def database(self) -> ms.Database:
         """The records as TVM's passes take them."""
-        database = ms.database.MemoryDatabase()
-        for record in self._records:
-            _commit(database, record)
-        return database
+        return _database(self.folder)
 
     def find(self, kernel: tirx.PrimFunc) -> Trace | None:
         """The schedule on record for a kernel."""
         workload = workload_of(kernel)
-        return next((record.trace for record in self._records if structural_equal(record.workload.mod, workload)), None)
+        return next((record.trace for record in self._read() if _is_for(record, workload)), None)
 
     def put(self, kernel: tirx.PrimFunc, trace: Trace, seconds: float) -> None:
         """Write down the schedule of a kernel, in place of the one on record."""
         workload = workload_of(kernel)
-        others = [record for record in self._records if not structural_equal(record.workload.mod, workload)]
-        new = ms.database.TuningRecord(trace, ms.database.Workload(workload), [seconds], tvm_target(self.target))
-        self._records = [*others, new]
-        self._save()
+        others = [record for record in self._read() if not _is_for(record, workload)]
+        chip = tvm_target(self.target)
+        new = ms.database.TuningRecord(trace, ms.database.Workload(workload), [seconds], chip)
+        self._write([*others, new])
 
     def merge(self, other: Records) -> None:
         """Take from other records of the same target what is missing here or faster there."""
-        if Header.here(other.target) != Header.here(self.target):
-            raise RecordsError.of(
-                "foreign-records",
-                f"records for {other.target.name} do not go with records for {self.target.name}",
-                "merge records of one target only",
-            )
-        for record in other._records:
-            mine = [known for known in self._records if structural_equal(known.workload.mod, record.workload.mod)]
+        if other.target != self.target:
+            message = f"records for {other.target.name} do not go with records for {self.target.name}"
+            raise RecordsError.of("foreign-records", message, "merge records of one target only")
+        merged = self._read()
+        for record in other._read():
+            mine = [known for known in merged if _is_for(known, record.workload.mod)]
             if not any(_seconds(known) <= _seconds(record) for known in mine):
-                self._records = [known for known in self._records if known not in mine] + [record]
-        self._save()
+                merged = [known for known in merged if known not in mine] + [record]
+        self._write(merged)
 
-    def _save(self) -> None:
+    def _read(self) -> list[Any]:
+        return list(_database(self.folder).get_all_tuning_records())
+
+    def _write(self, records: list[Any]) -> None:
         """Write all files anew and put them in place one by one: a reader never sees half a file."""
         with TemporaryDirectory(dir=self.folder, prefix=".saving-") as name:
             fresh = Path(name)
+            for file in (_WORKLOADS, _RECORDS):
+                (fresh / file).touch()
             database = ms.database.JSONDatabase(work_dir=name)
-            for record in self._records:
+            for record in records:
                 _commit(database, record)
             (fresh / _HEADER).write_text(Header.here(self.target).model_dump_json(indent=2) + "\n", encoding="utf-8")
             for file in (_WORKLOADS, _RECORDS, _HEADER):
@@ -143,10 +141,15 @@ class Records:
 
 
 def workload_of(kernel: tirx.PrimFunc) -> IRModule:
-    """A kernel in the form in which MetaSchedule, when it applies schedules, asks for it."""
+    """A copy of a kernel in the form in which MetaSchedule, when it applies schedules, asks for it.
+
+    A deep copy, because a `Schedule` may edit in place what others refer to: with `body = kernel.body` in scope, to
+    unroll a loop in `Schedule(IRModule({"main": kernel.with_attr(...)}))` changes `kernel`.
+    """
     if not (kernel.attrs and "global_symbol" in kernel.attrs):
         kernel = kernel.with_attr("global_symbol", "main")
-    return IRModule({"main": kernel.with_attr("tirx.noalias", True)})
+    module = IRModule({"main": kernel.with_attr("tirx.noalias", True)})
+    return tvm.ir.load_json(tvm.ir.save_json(module))
 
 
 def scheduled(kernel: tirx.PrimFunc, trace: Trace) -> IRModule:
@@ -161,6 +164,10 @@ def _commit(database: ms.Database, record: Any) -> None:
     database.commit_tuning_record(
         ms.database.TuningRecord(record.trace, workload, record.run_secs, record.target, record.args_info)
     )
+
+
+def _is_for(record: Any, workload: IRModule) -> bool:
+    return bool(structural_equal(record.workload.mod, workload))
 
 
 def _seconds(record: Any) -> float:
@@ -178,12 +185,11 @@ def _read_header(folder: Path) -> Header:
         raise _broken(folder / _HEADER, error) from None
 
 
-def _read_records(folder: Path) -> list[Any]:
+def _database(folder: Path) -> ms.Database:
     for file in (_WORKLOADS, _RECORDS):
         _check_json(folder / file)
     try:
-        database = ms.database.JSONDatabase(work_dir=str(folder), allow_missing=False)
-        return list(database.get_all_tuning_records())
+        return ms.database.JSONDatabase(work_dir=str(folder), allow_missing=False)
     except Exception as error:  # TVM raises several kinds, none of them its own
         raise _broken(folder / _RECORDS, error) from error
 

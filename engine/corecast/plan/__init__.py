@@ -1,7 +1,7 @@
 """Plans: which layers a recipe selects, what it decides about them, why, and what that will cost. No IR in here."""
 
 from corecast.plan.decide import PlanError, plan
-from corecast.plan.describe import describe, predicted
+from corecast.plan.describe import at_run_time, describe, predicted, size_in_memory
 from corecast.plan.explain import Explanation, explain
 from corecast.plan.file import PlanFileError, format_plan, parse_plan, read_plan
 from corecast.plan.ids import compress
@@ -19,6 +19,7 @@ __all__ = [
     "RequestOutcome",
     "RuleOutcome",
     "Selection",
+    "at_run_time",
     "compress",
     "describe",
     "explain",
@@ -27,4 +28,5 @@ __all__ = [
     "plan",
     "predicted",
     "read_plan",
+    "size_in_memory",
 ]

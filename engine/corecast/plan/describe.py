@@ -21,15 +21,16 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
     yield f"{plan.recipe.file} for {plan.model.name}{on}: {len(plan.layers)} of {len(table.layers)} layers are touched"
     for rule in plan.rules:
         yield ""
-        yield f"{rule.rule} (line {rule.line}): {_layers(rule.matched)} matched, {rule.realised} realised"
+        yield f"{rule.rule} (line {rule.line}): {_many(rule.matched, 'layer')} matched, {rule.realised} realised"
         for request in rule.requests:
             yield f"  {request.request}"
             yield from _outcomes(request)
-    yield ""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for layer in plan.layers:
         groups[_becomes(layer.decisions, table.by_id[layer.id].data_layout)].append(layer.id)
     width = min(44, max((len(compress(ids)) for ids in groups.values()), default=0))
+    if groups:
+        yield ""
     for becomes, ids in groups.items():
         yield f"{compress(ids):<{width}}  {becomes}"
     yield ""
@@ -40,12 +41,17 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
 def predicted(plan: Plan) -> str:
     """The prediction in a sentence."""
     costs = plan.predicted
-    parts = [
-        f"{costs.layout_transforms} layout transforms and {costs.casts} casts at run time",
-    ]
+    parts = [at_run_time(costs.layout_transforms, costs.casts)]
     if costs.parameter_bytes is not None and costs.converted_parameter_bytes is not None:
-        parts.append(f"parameters {_size(costs.parameter_bytes)} -> {_size(costs.converted_parameter_bytes)}")
+        parts.append(
+            f"parameters {size_in_memory(costs.parameter_bytes)} -> {size_in_memory(costs.converted_parameter_bytes)}"
+        )
     return f"predicted: {', '.join(parts)}"
+
+
+def at_run_time(layout_transforms: int, casts: int) -> str:
+    """`2 layout transforms and 1 cast at run time`."""
+    return f"{_many(layout_transforms, 'layout transform')} and {_many(casts, 'cast')} at run time"
 
 
 def _outcomes(request: RequestOutcome) -> Iterator[str]:
@@ -85,13 +91,14 @@ def _edit(decision: Decision, layout: str | None) -> str:
             return str(edit)
 
 
-def _layers(count: int) -> str:
-    return f"{count} layer" + ("" if count == 1 else "s")
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _short(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1].rsplit(', ', 1)[0]}, …"
 
 
-def _size(size: int) -> str:
+def size_in_memory(size: int) -> str:
+    """A size in memory as a person would say it."""
     return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"

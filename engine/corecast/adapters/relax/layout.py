@@ -68,8 +68,8 @@ class _Marked:
 def _marked(module: IRModule) -> tuple[IRModule, dict[str, _Marked]]:
     """The module with names that `ConvertLayout` never makes up itself, and what they stand for.
 
-    A layer is known by its binding's name, and the names that the pass gives to its transposes (`lv`, `lv1`) may be those
-    of layers of a module that no frontend of ours has named.
+    A layer is known by its binding's name, and the names that the pass gives to its transposes (`lv`, `lv1`) may be
+    those of layers of a module that no frontend of ours has named.
     """
     marks: dict[str, _Marked] = {}
     renames: dict[Any, Any] = {}
@@ -83,8 +83,8 @@ def _marked(module: IRModule) -> tuple[IRModule, dict[str, _Marked]]:
 def _unmarked(module: IRModule, marks: Mapping[str, _Marked]) -> IRModule:
     """The converted module with the names of its layers put back, and readable ones for the transposes.
 
-    Where a result has to be transposed back before it leaves the function, `ConvertLayout` gives the layer's name to the
-    transpose and a fresh one to the layer; here the layer has its own name, and the transpose is `<name>_result`.
+    Where a result has to be transposed back before it leaves the function, `ConvertLayout` gives the layer's name to
+    the transpose and a fresh one to the layer; here the layer has its own name, and the transpose is `<name>_result`.
     """
     main = module["main"]
     names = Names([*(var.name for var in main.params), *(mark.name for mark in marks.values())])
