@@ -129,6 +129,7 @@ def test_a_tuned_module_computes_what_the_untuned_one_computes(
     """The records go through their files, and the numbers stay."""
     executable = build(four_convolutions, cpu, Records.open(tuned[0].folder, cpu))
     assert set(executable.tuned) == {result.workload for result in tuned[1] if result.kept_default is None}
+    assert Runner(executable, weights).tuned == executable.tuned
     x = np.random.default_rng(1).standard_normal((1, 8, 6, 6)).astype(np.float32)
     (untuned,) = Runner(build(four_convolutions, cpu), weights)(x)
     (result,) = Runner(executable, weights)(x)

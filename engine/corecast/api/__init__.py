@@ -2,6 +2,23 @@
 
 Reading, planning and explaining need no TVM; the names that do import it when they are first used. Every function
 states its errors; all of them are `CorecastError`s, whose text is what a person should read.
+
+    >>> from corecast.api import Source, describe, plan, read_recipe
+    >>> from corecast.model import parse_table
+    >>> table = parse_table('''
+    ... image: float32 8x3x32x32
+    ... nn.conv2d#0(image, %stem.weight: float32 64x3x3x3) -> float32 8x64x30x30
+    ... nn.conv2d#1(nn.conv2d#0, %body.weight: float32 64x64x3x3) -> float32 8x64x28x28
+    ... return nn.conv2d#1
+    ... ''')
+    >>> recipe = read_recipe(Source("first.rules", "skip nn.conv2d #0\\nmatch nn.conv2d #k, set layout HWNC"))
+    >>> for layer in plan(recipe, table).layers:
+    ...     print(layer.id, layer.layout.edit)
+    nn.conv2d#0 keep layout
+    nn.conv2d#1 layout HWNC, HWOI
+
+With TVM it goes on: `apply(plan(recipe, survey(model)), model)` for a `model = prepare(load("model.onnx"))`, then
+`write_bundle`, `verify_bundle`, `tune_bundle` and `runner_of`. `examples/first_rule.py` is that as a program.
 """
 
 from __future__ import annotations

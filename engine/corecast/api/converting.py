@@ -51,9 +51,10 @@ def apply_(
     shape: Shapes = None,
 ) -> None:
     """Convert a model as a recipe or a plan says, and write it as a bundle."""
-    from corecast.adapters.relax import apply, survey, write_bundle
+    from corecast.adapters.relax import apply, refuse_existing, survey, write_bundle
 
     reporter = Reporter()
+    refuse_existing(output)
     rules, model_path = _rules_and_model(files, plan_file)
     prepared = load_prepared(model_path, weights, shape, reporter)
     table = survey(prepared)
@@ -234,10 +235,11 @@ def _read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise UsageError(
-            Problem("bad-input-file", f"cannot read {path}: {error}", help="write it with `numpy.savez`")
-        ) from error
+    except OSError as error:
+        raise UsageError(Problem("bad-input-file", f"cannot read {path}: {error.strerror}")) from error
+    except (ValueError, BadZipFile) as error:
+        help = "write it with `numpy.savez`, under the names of the inputs"
+        raise UsageError(Problem("bad-input-file", f"{path} is no .npz file of plain arrays", help=help)) from error
 
 
 def _write_outputs(path: Path, results: list[NDArray[np.generic]]) -> None:

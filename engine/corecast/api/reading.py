@@ -222,9 +222,19 @@ def compile_(
     decided = make_plan(read_recipe(rules, table), table, target_of(target))
     passes = compile_plan(decided)
     if json_:
-        reporter.json(json.dumps([{"name": item.info.name, "text": str(item)} for item in passes], indent=2))
+        printed = [PrintedPass(name=item.info.name, text=str(item)) for item in passes]
+        reporter.json(json.dumps([item.model_dump() for item in printed], indent=2))
     else:
         reporter.text(str(passes))
+
+
+class PrintedPass(BaseModel):
+    """A pass as `compile --json` prints it: its name in TVM's instruments, and what it does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    text: str
 
 
 def find_layer(text: str, table: LayerTable) -> Layer:

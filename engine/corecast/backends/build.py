@@ -40,7 +40,16 @@ class Executable:
 
 
 def build(module: IRModule, target: Target, records: Records | None = None) -> Executable:
-    """Compile a module, with the schedules on record where there are any. Raises `BuildError`."""
+    """Compile a module.
+
+    Args:
+        module: its `main` takes inputs and parameters as arguments.
+        target: where it shall run; this machine for now.
+        records: schedules to use for the kernels that they know; the others are TVM's unscheduled loops.
+
+    Raises:
+        BuildError: where the module could not run there, said before anything is compiled, or where TVM fails.
+    """
     if records is not None and records.target != target:
         message = f"records for {records.target.name} cannot be used for {target.name}"
         raise BuildError(Problem("foreign-records", message, help="tune for this target"))

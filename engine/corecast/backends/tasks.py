@@ -45,9 +45,19 @@ class Task:
 
 
 def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[Task]:
-    """The tasks for the wanted layers of `module`, in the order in which the layers stand.
+    """Find the kernels that layers end up in.
 
-    Raises `TaskError` for a layer that has no kernel, and `BuildError` for a module that cannot be compiled.
+    Args:
+        module: as it will be built.
+        wanted: the layers by their binding variables, with what they ask for.
+        target: where the kernels shall run.
+
+    Returns:
+        One task for each distinct kernel, in the order in which the layers stand in the module.
+
+    Raises:
+        TaskError: where a layer has no kernel, or one of dynamic shape; it names every such layer.
+        BuildError: where the module cannot be compiled for the target.
     """
     legal = legalized(module, target)
     built = fused(legal)

@@ -61,6 +61,8 @@ class TaskResult:
 class TuneError(CorecastError):
     """Tasks for which no candidate could be compiled and run; `results` are those of the other tasks."""
 
+    exit_status = 1
+
     def __init__(self, problems: Iterable[Problem], results: Sequence[TaskResult] = ()) -> None:
         super().__init__(problems)
         self.results = tuple(results)
@@ -73,9 +75,19 @@ def tune(
     tuner: Tuner | None = None,
     progress: Callable[[TuneProgress], None] | None = None,
 ) -> list[TaskResult]:
-    """Tune each task for the target of `records` and write down what is better, task by task.
+    """Tune each task for the target of `records`, and write down there what is right and faster.
 
-    A task that fails stops no other; at the end `TuneError` says which did.
+    Args:
+        tasks: what `tasks` returned.
+        records: where schedules go, task by task: what breaks later loses none.
+        tuner: what searches; MetaSchedule if not given.
+        progress: called after every measurement.
+
+    Returns:
+        A result for each task.
+
+    Raises:
+        TuneError: at the end, where every candidate of a task failed; with the first message of the compiler.
     """
     results, problems = [], []
     for number, task in enumerate(tasks, 1):

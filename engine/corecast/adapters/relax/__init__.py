@@ -7,6 +7,7 @@ from corecast.adapters.relax.bundle import (
     Report,
     read_bundle,
     record_verification,
+    refuse_existing,
     write_bundle,
 )
 from corecast.adapters.relax.compile import Passes, PlanMismatchError, check_plan, compile_plan
@@ -44,6 +45,7 @@ __all__ = [
     "read_bundle",
     "recipe_pass",
     "record_verification",
+    "refuse_existing",
     "survey",
     "write_bundle",
 ]

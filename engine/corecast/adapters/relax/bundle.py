@@ -70,16 +70,15 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         OSError: where the disk is full or not ours to write; nothing is left behind then.
     """
     path = Path(path)
-    if path.exists():
-        help = "name another folder, or remove this one first; corecast overwrites nothing"
-        raise BundleError(Problem("output-exists", f"{path} exists already", help=help))
+    refuse_existing(path)
+    origin = conversion.prepared.origin
     path.parent.mkdir(parents=True, exist_ok=True)
     report = Report(
         corecast=version("corecast"),
         tvm=version("apache-tvm"),
         model=conversion.prepared.name,
         fingerprint=conversion.before.fingerprint,
-        origin=conversion.prepared.origin,
+        origin=origin and origin.model_copy(update={"path": str(Path(origin.path).resolve())}),
         predicted=conversion.plan.predicted,
         realised=conversion.realised,
     )
@@ -100,6 +99,13 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return Bundle(path, conversion.plan, conversion.converted, report)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise `BundleError` where something stands at `path`: worth asking before a long conversion."""
+    if path.exists():
+        help = "name another folder, or remove this one first; corecast overwrites nothing"
+        raise BundleError(Problem("output-exists", f"{path} exists already", help=help))
 
 
 def _dump(report: Report) -> str:

@@ -1,0 +1,42 @@
+"""The JSON Schemas of what `--json` prints; `python -m corecast.api.schemas FOLDER` writes one file for each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from corecast.api.doctor import Finding as DoctorFinding
+from corecast.api.reading import Finding, PrintedPass
+from corecast.model import Count, LayerTable
+from corecast.plan import Explanation, Plan
+from corecast.verify import Verification
+
+PRINTED: dict[str, Any] = {
+    "check": list[Finding],
+    "compile": list[PrintedPass],
+    "count": list[Count],
+    "doctor": list[DoctorFinding],
+    "explain": Explanation,
+    "layers": LayerTable,
+    "plan": Plan,
+    "verify": Verification,
+}
+
+
+def schema(command: str) -> str:
+    """The schema of what a command prints with `--json`, as text."""
+    return json.dumps(TypeAdapter(PRINTED[command]).json_schema(mode="serialization"), indent=2) + "\n"
+
+
+def write_schemas(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for command in PRINTED:
+        (folder / f"{command}.json").write_text(schema(command), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1]))
