@@ -98,9 +98,8 @@ def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[
         for decision in filter(None, planned.decisions):
             found = "it is gone" if new is None else _objection(decision.edit, old, new)
             if found:
-                message = (
-                    f"{planned.id}: `{decision.edit}` was decided ({decision.rule}, line {decision.line}), {found}"
-                )
+                place = f"({decision.rule}, line {decision.line})"
+                message = f"{planned.id} (node {old.source}): `{decision.edit}` was decided {place}, {found}"
                 yield Problem("not-realised", message, help="this is a fault of corecast or TVM; please report it")
 
 
