@@ -9,8 +9,7 @@ import pytest
 from tvm import relax
 from tvm.ir import IRModule
 
-from corecast.backends import find_target
-from corecast.model import Target
+from corecast.model import Target, find_target
 
 SHAPE, KERNEL, BIAS = (1, 8, 6, 6), (8, 8, 3, 3), (1, 8, 1, 1)
 

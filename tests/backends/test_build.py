@@ -10,8 +10,8 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from corecast.backends import BuildError, RunError, Runner, build, find_target, targets, unrunnable
-from corecast.model import Target
+from corecast.backends import BuildError, RunError, Runner, build, host, unrunnable
+from corecast.model import Target, find_target
 
 
 def test_a_built_module_computes_what_tvms_own_build_computes(
@@ -92,6 +92,6 @@ def test_a_gpu_target_is_refused(four_convolutions: IRModule):
 
 def test_a_cpu_that_this_machine_is_not_is_refused(four_convolutions: IRModule, monkeypatch: pytest.MonkeyPatch):
     """Running its code would end the process on the first unknown instruction."""
-    monkeypatch.setattr(targets, "_host_flags", lambda: frozenset({"avx2", "fma"}))
+    monkeypatch.setattr(host, "_host_flags", lambda: frozenset({"avx2", "fma"}))
     with pytest.raises(BuildError, match="no x86-64-v4: it lacks avx512f"):
         build(four_convolutions, find_target("llvm:x86-64-v4"))

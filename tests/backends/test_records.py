@@ -11,9 +11,9 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
-from corecast.backends import BuildError, Records, RecordsError, build, find_target, tasks
+from corecast.backends import BuildError, Records, RecordsError, build, tasks
 from corecast.backends.records import workload_of
-from corecast.model import Target
+from corecast.model import Target, find_target
 from corecast.recipe import Tune
 
 

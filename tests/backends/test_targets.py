@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from corecast.backends import TargetError, find_target, known_targets, targets, tvm_target
+from corecast.backends import host, tvm_target
+from corecast.model import TargetError, find_target, known_targets
 
 
 def test_every_row_says_where_it_is_known_from_and_why_it_is_declined():
@@ -21,7 +22,7 @@ def test_every_named_cpu_says_which_flags_it_needs():
     """Code for a named CPU is only run where Linux reports its flags."""
     for target in known_targets():
         if target.kind == "llvm" and target.arch:
-            assert isinstance(targets.missing_flags(target.arch), tuple)
+            assert isinstance(host.missing_flags(target.arch), tuple)
 
 
 def test_int4_is_native_until_sm_89_and_emulated_after_it():
@@ -57,16 +58,16 @@ def test_an_unknown_target_is_an_error_that_offers_known_ones(text: str, help: s
 def test_a_cpu_target_carries_this_machines_cores():
     """MetaSchedule refuses a CPU target without a number of cores."""
     chip = tvm_target(find_target("llvm"))
-    assert int(chip.attrs["num-cores"]) == targets.cores() >= 1
-    assert chip.attrs.get("mcpu") == targets.host_arch()
+    assert int(chip.attrs["num-cores"]) == host.cores() >= 1
+    assert chip.attrs.get("mcpu") == host.host_arch()
 
 
 def test_the_host_is_the_best_cpu_whose_flags_are_all_reported(monkeypatch: pytest.MonkeyPatch):
     """A virtual machine that hides AVX-512 gets code without it, whatever its chip is called."""
-    monkeypatch.setattr(targets, "_host_flags", lambda: frozenset("avx avx2 bmi1 bmi2 f16c fma movbe".split()))
-    assert targets.host_arch() == "x86-64-v3"
-    monkeypatch.setattr(targets, "_host_flags", frozenset)
-    assert targets.host_arch() is None
+    monkeypatch.setattr(host, "_host_flags", lambda: frozenset("avx avx2 bmi1 bmi2 f16c fma movbe".split()))
+    assert host.host_arch() == "x86-64-v3"
+    monkeypatch.setattr(host, "_host_flags", frozenset)
+    assert host.host_arch() is None
 
 
 def test_a_cuda_target_carries_its_architecture():

@@ -25,14 +25,13 @@ from corecast.backends import (
     TuneError,
     TuneProgress,
     build,
-    find_target,
     tasks,
     tune,
     tvm_target,
 )
 from corecast.backends.records import scheduled, workload_of
 from corecast.backends.tuners.metaschedule import local_builder
-from corecast.model import Target
+from corecast.model import Target, find_target
 from corecast.recipe import Tune
 
 

@@ -8,6 +8,7 @@ to an integer dtype is a hard cast, towards zero and without a scale: a benchmar
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -33,6 +34,9 @@ INTEGER_OPERATORS = frozenset(
 
 # Calls whose dtype or layout is all that they are about.
 CONVERSIONS = frozenset({"astype", "permute_dims", "layout_transform", "quantize", "dequantize"})
+
+# A model has many layers and few dtypes.
+_change = cache(ChangeDType)
 
 
 class Cast(Action):
@@ -79,4 +83,4 @@ class Cast(Action):
         accumulator = self.sums_in if layer.operator or layer.op == "matmul" else self.dtype
         if target and (objection := target.objection(self.dtype, self.sums_in)):
             return Declined("{}", objection)
-        return (ChangeDType(dtype=self.dtype, accumulator=accumulator),)
+        return (_change(dtype=self.dtype, accumulator=accumulator),)

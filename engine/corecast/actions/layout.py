@@ -7,6 +7,7 @@ add, concatenate) follow their input; a layer that no request names keeps the la
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -16,6 +17,9 @@ from corecast.model.target import Target
 from corecast.recipe import Action, ChangeLayout, Declined, Property
 
 _LAYOUT = re.compile(r"[A-Z]{2,6}(?P<packed>(\d+[a-z])*)")
+
+# A model has many layers and few layouts.
+_change = cache(ChangeLayout)
 
 
 class SetLayout(Action):
@@ -56,4 +60,4 @@ class SetLayout(Action):
             return Declined("no kernel layout belongs to {}; name one: `kernel {}`", self.data, operator.kernel)
         if sorted(kernel) != sorted(operator.kernel):
             return Declined("its kernel has the axes {}, and {} are others", operator.kernel, kernel)
-        return (ChangeLayout(data=self.data, kernel=kernel),)
+        return (_change(data=self.data, kernel=kernel),)

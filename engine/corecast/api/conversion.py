@@ -26,13 +26,12 @@ from corecast.backends import (
     TaskResult,
     TuneProgress,
     build,
-    find_target,
     tasks,
     tune,
     unrunnable,
 )
 from corecast.lang import Problem
-from corecast.model import LayerTable, Target
+from corecast.model import LayerTable, Target, find_target
 from corecast.recipe import ChangeDType, ChangeLayout, Tune
 from corecast.verify import Verification, seeded_inputs
 from corecast.verify import verify as compare

@@ -26,6 +26,7 @@ from corecast.api.options import (
 from corecast.api.reading import find_layer
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
+from corecast.model import find_target
 from corecast.plan import Plan, at_run_time, compress, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan
 from corecast.report import Reporter, rows_table
@@ -148,7 +149,7 @@ def tune(
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
     from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import tune_bundle
-    from corecast.backends import TuneError, find_target
+    from corecast.backends import TuneError
 
     reporter = Reporter()
     found = read_bundle(bundle)
@@ -205,7 +206,6 @@ def run(
     """Build a bundle for this machine's CPU, with what was tuned, and run it."""
     from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import runner_of
-    from corecast.backends import find_target
 
     reporter = Reporter()
     found = read_bundle(bundle)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corecast.lang import CorecastError, Problem
+from corecast.model import Target, find_target
 
 if TYPE_CHECKING:
     from corecast.adapters.relax import Model
-    from corecast.model import Target
     from corecast.report import Reporter
 
 ModelPath = Annotated[
@@ -61,6 +61,4 @@ def load_prepared(path: str, weights: str | None, shapes: list[str] | None, repo
 
 def target_of(name: str | None) -> Target | None:
     """The target of `--target`. Raises `TargetError`."""
-    from corecast.backends.targets import find_target
-
     return find_target(name) if name else None

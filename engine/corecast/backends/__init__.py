@@ -1,9 +1,9 @@
 """Targets, and what is done for them: tasks from a module, schedules for the tasks, code that runs."""
 
 from corecast.backends.build import Executable, RunError, Runner, build
+from corecast.backends.host import tvm_target
 from corecast.backends.pipeline import BuildError, unrunnable
 from corecast.backends.records import Records, RecordsError
-from corecast.backends.targets import TargetError, find_target, known_targets, tvm_target
 from corecast.backends.tasks import Task, TaskError, tasks
 from corecast.backends.tuners import Candidate, Search, Tuner
 from corecast.backends.tuners.metaschedule import MetaSchedule
@@ -19,7 +19,6 @@ __all__ = [
     "RunError",
     "Runner",
     "Search",
-    "TargetError",
     "Task",
     "TaskError",
     "TaskResult",
@@ -27,8 +26,6 @@ __all__ = [
     "TuneProgress",
     "Tuner",
     "build",
-    "find_target",
-    "known_targets",
     "tasks",
     "tune",
     "tvm_target",

@@ -16,9 +16,9 @@ from tvm import relax, tirx
 from tvm.ir import IRModule, Var
 
 from corecast.backends.calls import kernels
+from corecast.backends.host import tvm_target
 from corecast.backends.pipeline import BuildError, fused, legalized
 from corecast.backends.records import Records
-from corecast.backends.targets import tvm_target
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 

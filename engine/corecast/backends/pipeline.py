@@ -11,7 +11,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from corecast.backends.calls import dtypes_by_layer
-from corecast.backends.targets import missing_flags, tvm_target
+from corecast.backends.host import missing_flags, tvm_target
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 

@@ -21,7 +21,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Trace
 from tvm_ffi import structural_equal
 
-from corecast.backends.targets import tvm_target
+from corecast.backends.host import tvm_target
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 

@@ -16,8 +16,8 @@ from tvm.ir import IRModule
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.s_tir.schedule import Trace
 
+from corecast.backends.host import tvm_target
 from corecast.backends.records import Records, scheduled, workload_of
-from corecast.backends.targets import tvm_target
 from corecast.backends.tasks import Task
 from corecast.backends.tuners import Search, Tuner
 from corecast.backends.tuners.metaschedule import MetaSchedule

@@ -1,9 +1,10 @@
 """Models as plain data: layers, tables of layers, targets. Nothing here knows an IR."""
 
 from corecast.model.count import Count, count
-from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, digest
+from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand
 from corecast.model.operators import DEFAULT_KERNELS, WEIGHTED, Operator
 from corecast.model.target import Support, Target
+from corecast.model.targets import TargetError, find_target, known_targets
 from corecast.model.tensor import TensorType, dtype_bits
 from corecast.model.text import format_table, parse_table
 
@@ -20,10 +21,12 @@ __all__ = [
     "Operator",
     "Support",
     "Target",
+    "TargetError",
     "TensorType",
     "count",
-    "digest",
     "dtype_bits",
+    "find_target",
     "format_table",
+    "known_targets",
     "parse_table",
 ]

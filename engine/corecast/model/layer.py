@@ -6,11 +6,10 @@ An adapter states the calls of a module in binding order (`Call`); `LayerTable.o
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -216,27 +215,14 @@ class LayerTable(BaseModel):
     @cached_property
     def fingerprint(self) -> str:
         """A digest of everything but weight values; equal for equal models wherever they were loaded from."""
-        return digest([self.ir, _plain(self.arguments), _plain(self.layers), _plain(self.returns)])
+        content = self.model_dump_json(include={"ir", "arguments", "layers", "returns"})
+        return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
     def find(self, text: str) -> Layer | None:
         """The layer that a person means: an id, a parameter's name, or the source model's node name."""
         if text in self.by_id:
             return self.by_id[text]
         return next((layer for layer in self.layers if text == layer.source or text in layer.parameters), None)
-
-
-def digest(value: Any) -> str:
-    """`sha256:...` of plain data."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value]
 
 
 def _consumers(calls: Sequence[Call]) -> list[list[int]]:

@@ -39,6 +39,10 @@ class TensorType(BaseModel):
         elements = self.elements
         return None if elements is None else (elements * dtype_bits(self.dtype) + 7) // 8
 
+    def cast(self, dtype: str) -> TensorType:
+        """The same shape in another dtype."""
+        return TensorType.model_construct(dtype=dtype, shape=self.shape)
+
     def __str__(self) -> str:
         return f"{self.dtype} {'?' if self.shape is None else 'x'.join(map(str, self.shape)) or 'scalar'}"
 

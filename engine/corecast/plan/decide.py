@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from corecast.lang import nodes
 from corecast.lang.format import format_selector
@@ -57,6 +58,14 @@ def plan(recipe: Recipe, table: LayerTable, target: Target | None = None) -> Pla
     return _Cascade(recipe, table, target).plan()
 
 
+@dataclass(frozen=True)
+class _Cell:
+    """The decision in force for one property of one layer; a skip clause that pinned it has no tally."""
+
+    decision: Decision
+    tally: _Tally | None = None
+
+
 @dataclass
 class _Tally:
     """What became of one request on each layer it was asked of (by index, with reasons)."""
@@ -67,14 +76,14 @@ class _Tally:
     declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
     in_force: dict[int, set[Property]] = field(default_factory=dict)
     overridden: dict[int, str] = field(default_factory=dict)
+    cells: dict[Edit, _Cell] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class _Cell:
-    """The decision in force for one property of one layer; a skip clause that pinned it has no tally."""
-
-    decision: Decision
-    tally: _Tally | None = None
+    def cell(self, rule: Rule, edit: Edit) -> _Cell:
+        """The decision that this request makes by an edit: one object for all of its layers."""
+        if edit not in self.cells:
+            decision = Decision(edit=edit, rule=rule.name, line=self.request.span.line)
+            self.cells[edit] = _Cell(decision, self)
+        return self.cells[edit]
 
 
 @dataclass(frozen=True)
@@ -192,7 +201,7 @@ class _Cascade:
         if before and before.tally and before.tally is not tally and index in before.tally.in_force:
             before.tally.in_force[index].discard(edit.property)
             before.tally.overridden[index] = f"{rule.name}, line {tally.request.span.line}"
-        cells[index] = _Cell(Decision(edit=edit, rule=rule.name, line=tally.request.span.line), tally)
+        cells[index] = tally.cell(rule, edit)
         if in_force:
             tally.in_force.setdefault(index, set()).add(edit.property)
 
@@ -203,8 +212,12 @@ class _Cascade:
         planned = []
         for index in touched:
             layer = self.table.layers[index]
-            decisions = {name: cells[index].decision for name, cells in self.cells.items() if index in cells}
-            planned.append(PlannedLayer(id=layer.id, parameter=layer.name, hash=layer.hash, **decisions))
+            decisions: dict[str, Any] = {
+                name: cells[index].decision for name, cells in self.cells.items() if index in cells
+            }
+            # Without validation: these are our own values, and there may be a hundred thousand of them.
+            row = PlannedLayer.model_construct(id=layer.id, parameter=layer.name, hash=layer.hash, **decisions)
+            planned.append(row)
         return tuple(planned)
 
     def _outcome(self, applied: _Applied) -> RuleOutcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from corecast.model import Layer, LayerTable, Operand, TensorType
+from corecast.model import Layer, LayerTable, Operand
 from corecast.plan.plan import PlannedLayer, Prediction
 from corecast.recipe import ChangeDType, ChangeLayout
 
@@ -114,7 +114,7 @@ def _parameter_bytes(table: LayerTable, decided: Decided) -> tuple[int | None, i
             if operand.parameter is not None:
                 dtype = edit.dtype if edit else operand.type.dtype
                 before[operand.parameter] = operand.type.bytes
-                after[operand.parameter, dtype] = TensorType(dtype=dtype, shape=operand.type.shape).bytes
+                after[operand.parameter, dtype] = operand.type.cast(dtype).bytes if edit else operand.type.bytes
     return _total(before), _total(after)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from corecast.api.recipes import read_recipe
-from corecast.backends.targets import find_target
 from corecast.lang import CorecastError, Source
-from corecast.model import parse_table
+from corecast.model import find_target, parse_table
 from corecast.plan import PlanError, describe, explain, format_plan, plan
 
 NETWORK = Path(__file__).with_name("network.layers").read_text(encoding="utf-8")

@@ -19,11 +19,13 @@ from corecast.adapters.relax.pipeline import recipe_pass
 from corecast.adapters.relax.prepare import prepare
 from corecast.adapters.relax.softmax import before_softmax
 from corecast.adapters.relax.survey import enumerate_calls, survey
+from corecast.adapters.relax.utilities import LayoutConfig, UtilityError, convert_layout, count_layers, recast
 
 __all__ = [
     "Bundle",
     "BundleError",
     "Conversion",
+    "LayoutConfig",
     "Model",
     "ModelError",
     "Origin",
@@ -32,10 +34,13 @@ __all__ = [
     "Realised",
     "RealisedError",
     "Report",
+    "UtilityError",
     "apply",
     "before_softmax",
     "check_plan",
     "compile_plan",
+    "convert_layout",
+    "count_layers",
     "emulate",
     "emulated_dtypes",
     "enumerate_calls",
@@ -43,6 +48,7 @@ __all__ = [
     "load",
     "prepare",
     "read_bundle",
+    "recast",
     "recipe_pass",
     "record_verification",
     "refuse_existing",

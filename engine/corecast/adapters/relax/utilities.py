@@ -76,7 +76,7 @@ _CONFIGS: ContextVar[tuple[LayoutConfig, ...]] = ContextVar("corecast.LayoutConf
 def count_layers(module: IRModule, ops: Sequence[str]) -> int:
     """The greatest number of calls of these operators on one path, all of them together.
 
-    It is the same whatever the order of arguments, and whatever other operators stand in between. Raises `UtilityError`.
+    It is the same whatever the order of arguments and whatever stands in between. Raises `UtilityError`.
     """
     _check_operators(ops)
     return count(survey(module), ops).chain
@@ -127,9 +127,7 @@ def convert_layout(module: IRModule, desired_layouts: Mapping[str, Sequence[str]
     for op, layouts in desired_layouts.items():
         _check_layouts(op, layouts)
     skipped = _at_ordinals(table, desired_layouts)
-    edits = {
-        layer.id: _layouts(layer, *desired_layouts[layer.op]) for layer in listed if layer.id not in skipped
-    }  # fmt: skip
+    edits = {layer.id: _layouts(layer, *desired_layouts[layer.op]) for layer in listed if layer.id not in skipped}
     return _applied(module, ConvertLayout(edits))
 
 

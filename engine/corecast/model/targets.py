@@ -1,0 +1,50 @@
+"""A target's name in, what is known of it out; the rows are data, in `targets.yaml`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from corecast.lang.problems import CorecastError, Problem, nearest
+from corecast.model.target import Target
+
+
+class TargetError(CorecastError):
+    """A target that nothing is known of."""
+
+
+class _Table(BaseModel):
+    """The parts of `targets.yaml` that are read; `sources` and `rows` only name what others refer to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    targets: tuple[Target, ...]
+    cpu_flags: dict[str, tuple[str, ...]]
+
+
+def known_targets() -> tuple[Target, ...]:
+    """Every target of the table."""
+    return _table().targets
+
+
+def find_target(text: str) -> Target:
+    """The row of a target such as `llvm` or `cuda:sm_90a`. Raises `TargetError`."""
+    rows = {target.name: target for target in known_targets()}
+    if text not in rows:
+        help = nearest(text, rows) or f"known targets: {', '.join(rows)}"
+        raise TargetError(Problem("unknown-target", f"nothing is known of the target `{text}`", help=help))
+    return rows[text]
+
+
+def cpu_flags() -> dict[str, tuple[str, ...]]:
+    """For each CPU architecture, the best first, the flags that a CPU must report to run code for it."""
+    return _table().cpu_flags
+
+
+@cache
+def _table() -> _Table:
+    text = files("corecast.model").joinpath("targets.yaml").read_text(encoding="utf-8")
+    return _Table.model_validate(yaml.safe_load(text))
