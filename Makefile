@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 venv := .venv
 bin := $(venv)/bin
 ready := $(venv)/ready
+relay := .venv-relay
+skipped := $(venv)/relay-skipped
 
 # The Python of a new .venv: the first of these that is 3.10 or newer and can make a virtual environment.
 PYTHON ?= python3 python3.11 python3.12 python3.13 python3.14 python3.10
@@ -15,7 +17,7 @@ PYTHON ?= python3 python3.11 python3.12 python3.13 python3.14 python3.10
 # Settings of the caller's shell that would lead pip or Python out of .venv.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
-.PHONY: help demo test test-lint clean moved
+.PHONY: help demo test test-lint test-relay clean moved
 
 help: ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -25,8 +27,9 @@ help: ## list the targets
 demo: $(ready) ## run the demonstration; it writes under demo/ only
 	@$(bin)/python examples/demo.py
 
-test: $(ready) test-lint ## lint, check types and layers, then run the tests
+test: $(ready) test-lint test-relay ## lint, check types and layers, then run the tests
 	@$(bin)/python -m pytest -q -n 2 --dist worksteal
+	if [ -f $(skipped) ]; then cat $(skipped); fi
 
 test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
 	@$(bin)/ruff check --quiet .
@@ -35,8 +38,19 @@ test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
 	$(bin)/lint-imports --no-logo --no-cache > $(venv)/layers.log 2>&1 || { cat $(venv)/layers.log; exit 1; }
 	echo "Lint, format, types and layers are in order."
 
-clean: ## remove .venv, the demonstration's output and every cache
-	@rm -rf $(venv) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+# Only its own Python can import the TVM that has Relay. Where that cannot be had, the summary says so, and in continuous
+# integration that is a failure.
+test-relay: $(ready) ## test the Relay adapter beside the original's code, in .venv-relay
+	@rm -f $(skipped)
+	if reason=$$($(bin)/python relay-environment/set_up.py); then
+	  $(relay)/bin/python -m pytest -q -n 2 --dist worksteal tests/relay
+	else
+	  [ "$${CI:-}" != true ] || { echo "Relay tests cannot run: $$reason" >&2; exit 1; }
+	  echo "Relay tests skipped: $$reason" | tee $(skipped)
+	fi
+
+clean: ## remove .venv, .venv-relay, the demonstration's output and every cache
+	@rm -rf $(venv) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file `ready` holds the folder that .venv was made in: a virtual environment does not survive being moved.

@@ -1,8 +1,8 @@
 """Makes .venv-relay: a virtual environment whose `tvm` has Relay, with this checkout's `corecast` importable in it.
 
 No release of apache-tvm that can be installed today has Relay. A frozen 0.17 lies inside the wheel of bitblas; of that
-wheel only the TVM library and its Python package are taken. Nothing is done where everything is there already. Exits
-with 1 and the reason where it cannot be made.
+wheel only the TVM library and its Python package are taken. Nothing is done where everything is there already.
+Where it cannot be made, the reason is printed and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -42,10 +42,13 @@ def main() -> int:
         return 0
     try:
         _refuse_other_platforms()
-        print("Making .venv-relay, the environment with Relay: 145 MB to fetch, half a minute, this once.", flush=True)
+        print(
+            "Making .venv-relay, the environment with Relay: 145 MB to fetch, half a minute, this once.",
+            file=sys.stderr,
+        )
         _set_up()
     except SetUpError as error:
-        print(f"No Relay environment: {error}", file=sys.stderr)
+        print(error)
         return 1
     READY.write_text(state)
     return 0

@@ -249,7 +249,7 @@ def _depths(calls: Sequence[Call], consumers: Sequence[Iterable[int]]) -> list[i
 
 
 def _structural_hash(call: Call, calls: Sequence[Call], consumers: Iterable[int]) -> str:
-    """Eight characters that tell a layer from one of other attributes, types or neighbours; names play no part."""
+    """Sixteen characters that tell a layer from one of other attributes, types or neighbours; names play no part."""
     neighbours = [
         "parameter" if operand.parameter else "argument" if operand.layer is None else calls[operand.layer].op
         for operand in call.operands
@@ -262,4 +262,4 @@ def _structural_hash(call: Call, calls: Sequence[Call], consumers: Iterable[int]
         *neighbours,
         *sorted(calls[consumer].op for consumer in consumers),
     ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

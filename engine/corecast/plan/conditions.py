@@ -54,6 +54,30 @@ class Conditions:
     captures: Mapping[str, int]
     related: Callable[[nodes.Relation], Callable[[Layer], bool]]
 
+    def holds(self, expression: nodes.Expression) -> Callable[[Steps], bool]:
+        """Whether a condition holds for a match; layers of one structural hash are looked at once where that will do."""
+        condition = self.compile(expression)
+        if self._is_placed(expression):
+            return lambda steps: condition(steps) is True
+        known: dict[tuple[str, ...], bool] = {}
+
+        def holds(steps: Steps) -> bool:
+            key = tuple([layer.hash for layer in steps])
+            if key not in known:
+                known[key] = condition(steps) is True
+            return known[key]
+
+        return holds
+
+    def _is_placed(self, expression: nodes.Expression) -> bool:
+        """Whether a condition tells layers apart that are equal but for their place and their name."""
+        if isinstance(expression, nodes.Relation):
+            return True
+        if isinstance(expression, nodes.Name):
+            word = self.catalogue.predicates.get(expression.name.rpartition(".")[2])
+            return expression.name in self.bindings or (word is not None and word.placed)
+        return any(self._is_placed(part) for part in operands(expression))
+
     def compile(self, expression: nodes.Expression) -> Condition:
         """The function of an expression; resolving has checked every name in it."""
         match expression:

@@ -14,7 +14,7 @@ from typing import Any
 from corecast.lang import nodes
 from corecast.lang.format import format_selector
 from corecast.lang.problems import CorecastError, Problem
-from corecast.model import Layer, LayerTable, Target
+from corecast.model import LayerTable, Target
 from corecast.plan.ids import compress
 from corecast.plan.plan import (
     Because,
@@ -58,32 +58,29 @@ def plan(recipe: Recipe, table: LayerTable, target: Target | None = None) -> Pla
     return _Cascade(recipe, table, target).plan()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Cell:
-    """The decision in force for one property of one layer; a skip clause that pinned it has no tally."""
+    """A decision for one property, shared by all layers that one request made it for; known by its identity."""
 
     decision: Decision
-    tally: _Tally | None = None
+
+
+Cells = dict[Property, dict[int, _Cell]]
 
 
 @dataclass
 class _Tally:
-    """What became of one request on each layer it was asked of (by index, with reasons)."""
+    """What a request came to on each layer it was asked of (by index): a decision, or the reason for none."""
 
+    rule: Rule
     request: Request
     layers: tuple[int, ...]
     skipped: dict[int, str] = field(default_factory=dict)
     declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
-    in_force: dict[int, set[Property]] = field(default_factory=dict)
-    overridden: dict[int, str] = field(default_factory=dict)
-    cells: dict[Edit, _Cell] = field(default_factory=dict)
+    decided: Cells = field(default_factory=dict)
 
-    def cell(self, rule: Rule, edit: Edit) -> _Cell:
-        """The decision that this request makes by an edit: one object for all of its layers."""
-        if edit not in self.cells:
-            decision = Decision(edit=edit, rule=rule.name, line=self.request.span.line)
-            self.cells[edit] = _Cell(decision, self)
-        return self.cells[edit]
+    def decision(self, edit: Edit) -> _Cell:
+        return _Cell(Decision(edit=edit, rule=self.rule.name, line=self.request.span.line))
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,8 @@ class _Cascade:
         self.target = target
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        self.cells: dict[Property, dict[int, _Cell]] = {name: {} for name in PROPERTIES}
+        self.ids = [layer.id for layer in table.layers]
+        self.cells: Cells = {name: {} for name in PROPERTIES}
         self.effective_skips: set[int] = set()  # where the skip clauses begin that stopped a request
         self.skips = self._skipped_by(recipe.skips, Selection(recipe, table))
         self.selection = Selection(recipe, table, frozenset(self.skips))
@@ -143,10 +141,11 @@ class _Cascade:
         return skipped
 
     def _pin_skipped(self) -> None:
-        for index, clause in self.skips.items():
+        for clause in dict.fromkeys(self.skips.values()):
+            indices = [index for index, first in self.skips.items() if first is clause]
             for name in PROPERTIES:
                 decision = Decision(edit=Keep(property=name), rule=_quote(clause), line=clause.span.line)
-                self.cells[name][index] = _Cell(decision)
+                self.cells[name].update(dict.fromkeys(indices, _Cell(decision)))
 
     # ── one rule ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,8 +165,9 @@ class _Cascade:
     def _ask(
         self, rule: Rule, request: Request, matches: Matches, selection: Selection, skips: Mapping[int, nodes.Skip]
     ) -> _Tally:
-        tally = _Tally(request, tuple(steps[request.step].index for steps in matches.values()))
+        tally = _Tally(rule, request, tuple(steps[request.step].index for steps in matches.values()))
         guarded = selection.layers(request.unless) if request.unless is not None else set()
+        alike: defaultdict[str, list[int]] = defaultdict(list)
         for index in tally.layers:
             if index in skips and not request.insist:
                 tally.skipped[index] = f"`{_quote(skips[index])}`, line {skips[index].span.line}"
@@ -175,35 +175,47 @@ class _Cascade:
             elif index in guarded and request.unless is not None:
                 tally.skipped[index] = f"`unless {format_selector(request.unless)}`"
             else:
-                self._decide(rule, tally, self.table.layers[index])
+                alike[self.table.layers[index].hash].append(index)
+        for indices in alike.values():
+            self._decide(tally, indices)
         return tally
 
-    def _decide(self, rule: Rule, tally: _Tally, layer: Layer) -> None:
-        request = tally.request
+    def _decide(self, tally: _Tally, indices: list[int]) -> None:
+        """Put a request to layers of one structural hash: an action answers equal layers equally."""
         declined: list[Declined] = []
-        for action in request.alternatives:
-            answer = action.propose(layer, self.target)
+        for action in tally.request.alternatives:
+            answer = action.propose(self.table.layers[indices[0]], self.target)
             if isinstance(answer, Declined):
                 declined.append(answer)
                 continue
             for edit in answer:
-                self._set(rule, tally, layer.index, edit)
+                decided = dict.fromkeys(indices, tally.decision(edit))
+                tally.decided.setdefault(edit.property, {}).update(decided)
+                self.cells[edit.property].update(decided)
             return
-        tally.declined[layer.index] = tuple(declined)
+        tally.declined.update(dict.fromkeys(indices, tuple(declined)))
         # What does not apply leaves the property as the model had it, whatever an earlier rule wanted.
-        for name in request.alternatives[0].properties:
-            if layer.index in self.cells[name]:
-                self._set(rule, tally, layer.index, Keep(property=name), in_force=False)
+        for name in tally.request.alternatives[0].properties:
+            earlier = [index for index in indices if index in self.cells[name]]
+            self.cells[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name))))
 
-    def _set(self, rule: Rule, tally: _Tally, index: int, edit: Edit, in_force: bool = True) -> None:
-        cells = self.cells[edit.property]
-        before = cells.get(index)
-        if before and before.tally and before.tally is not tally and index in before.tally.in_force:
-            before.tally.in_force[index].discard(edit.property)
-            before.tally.overridden[index] = f"{rule.name}, line {tally.request.span.line}"
-        cells[index] = tally.cell(rule, edit)
-        if in_force:
-            tally.in_force.setdefault(index, set()).add(edit.property)
+    def _in_force(self, tally: _Tally) -> set[int]:
+        """The layers on which a decision of this request is the last one."""
+        return {
+            index
+            for name, decided in tally.decided.items()
+            for index, cell in decided.items()
+            if self.cells[name][index] is cell
+        }
+
+    def _overridden(self, tally: _Tally, in_force: set[int]) -> dict[int, str]:
+        """The layers on which every decision of this request gave way, with what decides there."""
+        reasons = {}
+        for name, decided in tally.decided.items():
+            for index in decided.keys() - in_force:
+                last = self.cells[name][index].decision
+                reasons[index] = f"{last.rule}, line {last.line}"
+        return {index: reasons[index] for index in tally.layers if index in reasons}
 
     # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,34 +228,35 @@ class _Cascade:
                 name: cells[index].decision for name, cells in self.cells.items() if index in cells
             }
             # Without validation: these are our own values, and there may be a hundred thousand of them.
-            row = PlannedLayer.model_construct(id=layer.id, parameter=layer.name, hash=layer.hash, **decisions)
+            row = PlannedLayer.model_construct(id=self.ids[index], parameter=layer.name, hash=layer.hash, **decisions)
             planned.append(row)
         return tuple(planned)
 
     def _outcome(self, applied: _Applied) -> RuleOutcome:
-        realised = [
-            steps
-            for steps in applied.matches.values()
-            if all(tally.in_force.get(steps[tally.request.step].index) for tally in applied.tallies)
-        ]
+        in_force = [self._in_force(tally) for tally in applied.tallies]
+        steps = [tally.request.step for tally in applied.tallies]
+        realised = sum(
+            all(match[step].index in layers for step, layers in zip(steps, in_force, strict=True))
+            for match in applied.matches.values()
+        )
         return RuleOutcome(
             rule=applied.rule.name,
             line=applied.rule.span.line,
             matched=len(applied.matches),
-            realised=len(realised),
-            requests=tuple(self._request_outcome(tally) for tally in applied.tallies),
+            realised=realised,
+            requests=tuple(
+                self._request_outcome(tally, layers) for tally, layers in zip(applied.tallies, in_force, strict=True)
+            ),
         )
 
-    def _request_outcome(self, tally: _Tally) -> RequestOutcome:
-        in_force = [index for index in tally.layers if tally.in_force.get(index)]
-        overridden = {index: reason for index, reason in tally.overridden.items() if not tally.in_force.get(index)}
+    def _request_outcome(self, tally: _Tally, in_force: set[int]) -> RequestOutcome:
         declined = {index: "; ".join(map(str, reasons)) for index, reasons in tally.declined.items()}
         return RequestOutcome(
             request=tally.request.text,
             line=tally.request.span.line,
-            applied=self._ids(in_force),
+            applied=self._ids(index for index in tally.layers if index in in_force),
             skipped=self._because(tally.skipped),
-            overridden=self._because(overridden),
+            overridden=self._because(self._overridden(tally, in_force)),
             not_applicable=self._because(declined),
         )
 
@@ -254,7 +267,7 @@ class _Cascade:
         return tuple(Because(reason=reason, layers=self._ids(indices)) for reason, indices in groups.items())
 
     def _ids(self, indices: Iterable[int]) -> tuple[str, ...]:
-        return tuple(self.table.layers[index].id for index in indices)
+        return tuple(self.ids[index] for index in indices)
 
     # ── contracts ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,7 @@ class Selection:
         self.skipped = skipped
         self.unused_excepts: list[nodes.Except] = []
         self._sets: dict[str, Matches] = {}
+        self._by_op = {op: _single(layers) for op, layers in table.by_op.items()}
         self._counts = {op: len(layers) for op, layers in table.by_op.items()}
         self._returned = {operand.layer for operand in table.returns}
 
@@ -46,8 +47,8 @@ class Selection:
                 first, *others = (self.matches(part) for part in parts)
                 return {index: steps for index, steps in first.items() if all(index in other for other in others)}
             case nodes.Filter(selector=inner, condition=condition):
-                holds = self.conditions(inner).compile(condition)
-                return {index: steps for index, steps in self.matches(inner).items() if holds(steps) is True}
+                holds = self.conditions(inner).holds(condition)
+                return {index: steps for index, steps in self.matches(inner).items() if holds(steps)}
             case nodes.Except(selector=inner, removed=removed):
                 base, gone = self.matches(inner), self.matches(removed)
                 if not gone.keys() & base.keys():
@@ -68,9 +69,9 @@ class Selection:
             return _single(self.table.layers)
         if name.endswith(".*"):
             return _single(layer for layer in self.table.layers if layer.op.startswith(name[:-1]))
-        layers = self.table.by_op.get(name, ())
         if reference.ordinal is None:
-            return _single(layers)
+            return self._by_op.get(name, {})
+        layers = self.table.by_op.get(name, ())
         first, last = _bounds(reference.ordinal, len(layers))
         return _single(layers[max(first, 0) : max(last + 1, 0)])
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from corecast.model import Layer
-from corecast.recipe import Value, predicate
+from corecast.recipe import Value, placed_predicate, predicate
 
 
-@predicate
+@placed_predicate
 def name(layer: Layer) -> Value:
     """The name of its first parameter: `name like "layer3.*"`, `name ~ /.*conv[12].*/`; always the whole name."""
     return layer.name
 
 
-@predicate
+@placed_predicate
 def source(layer: Layer) -> Value:
     """The name of its node in the source model: `source == "/layer3/layer3.0/conv2/Conv"`."""
     return layer.source

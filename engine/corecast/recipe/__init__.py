@@ -3,7 +3,7 @@
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Tune
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.resolve import resolve
-from corecast.recipe.words import Action, Catalogue, Declined, Predicate, Value, predicate
+from corecast.recipe.words import Action, Catalogue, Declined, Predicate, Value, placed_predicate, predicate
 
 __all__ = [
     "PROPERTIES",
@@ -21,6 +21,7 @@ __all__ = [
     "Rule",
     "Tune",
     "Value",
+    "placed_predicate",
     "predicate",
     "resolve",
 ]

@@ -55,7 +55,11 @@ class Action(BaseModel):
 
     @abstractmethod
     def propose(self, layer: Layer, target: Target | None) -> tuple[Edit, ...] | Declined:
-        """The edits for one layer, or why there are none. Pure: equal layers get equal answers."""
+        """The edits for one layer, or why there are none.
+
+        Pure: layers of equal structural hash (operator, attributes, types, neighbours) must get equal answers, and only
+        one of them is asked.
+        """
 
 
 Value = None | bool | int | float | str | tuple[int | float | str, ...]
@@ -63,10 +67,15 @@ Value = None | bool | int | float | str | tuple[int | float | str, ...]
 
 @dataclass(frozen=True)
 class Predicate:
-    """A word of conditions: a function from a layer to a value, None where the layer has no such thing."""
+    """A word of conditions: a function from a layer to a value, None where the layer has no such thing.
+
+    `placed` says that the value depends on where the layer stands or what it is called, and not only on what its
+    structural hash covers: operator, attributes, types and neighbours.
+    """
 
     word: str
     value: Callable[[Layer], Value]
+    placed: bool = False
 
     @property
     def doc(self) -> str:
@@ -74,8 +83,13 @@ class Predicate:
 
 
 def predicate(value: Callable[[Layer], Value]) -> Predicate:
-    """Make the decorated function a word of the same name."""
+    """Make the decorated function a word of the same name; equal layers must get equal values."""
     return Predicate(value.__name__, value)
+
+
+def placed_predicate(value: Callable[[Layer], Value]) -> Predicate:
+    """The same for a word about a layer's place or name, which tells equal layers apart."""
+    return Predicate(value.__name__, value, placed=True)
 
 
 @dataclass(frozen=True)

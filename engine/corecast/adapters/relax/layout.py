@@ -34,8 +34,8 @@ class ConvertLayout:
         self.edits = edits
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
-        # It works on dataflow blocks only.
-        module, names = _marked(relax.transform.ConvertToDataflow()(module))
+        module, names = _marked(module)
+        module = relax.transform.ConvertToDataflow()(module)  # it works on dataflow blocks only
         layers = {binding.value: layer for layer, binding in enumerate_calls(module["main"])}
 
         def layout_of(call: Call) -> dict[str, list[str]]:
@@ -75,7 +75,10 @@ def _marked(module: IRModule) -> tuple[IRModule, dict[str, _Marked]]:
     renames: dict[Any, Any] = {}
     for number, binding in enumerate(bindings_of(module["main"])):
         mark = f"corecast.{number}"
-        marks[mark] = _Marked(binding.var.name, getattr(binding.value, "op", None))
+        # Of a layer and its alias, ConvertToDataflow keeps the alias's name; the layer's is the one to put back.
+        alias = renames.get(binding.value) if isinstance(binding, relax.VarBinding) else None
+        own = _Marked(binding.var.name, getattr(binding.value, "op", None))
+        marks[mark] = own if alias is None else marks[alias.name]
         renames[binding.var] = type(binding.var)(mark, binding.var.ty)
     return _with_main(module, renamed(module["main"], renames)), marks
 

@@ -104,8 +104,8 @@ def _problem(layer: str, decision: Decision, found: str) -> Problem:
 class _Correspondence:
     """Which layer of the converted module a layer has become.
 
-    No name survives in Relay, but order does: conversion keeps the calls of an operator in their order and adds none but
-    casts and changes of form. Only `bias_add` has become an `add`, among the others.
+    No name survives in Relay, but order does: conversion keeps the calls of an operator in their order and adds none
+    but casts and changes of form. Only `bias_add` has become an `add`, among the others.
     """
 
     def __init__(self, before: LayerTable, after: LayerTable) -> None:

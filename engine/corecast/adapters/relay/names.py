@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Where Relay and Relax call one operator differently, recipes use the name of Relax.
 _TABLE_NAMES = {
     "cast": "astype",
@@ -26,3 +28,12 @@ def table_name(relay_op: str) -> str:
 def relay_name(op: str) -> str:
     """`concat` -> `concatenate`."""
     return _RELAY_NAMES.get(op, op)
+
+
+def constant_name(number: int) -> str:
+    """What the layer table calls a weight that is a constant of the module: Relay has no name for it."""
+    return f"constant{number}"
+
+
+def is_constant_name(parameter: str) -> bool:
+    return re.fullmatch(r"constant\d+", parameter) is not None

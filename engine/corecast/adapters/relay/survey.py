@@ -3,8 +3,8 @@
 Calls are numbered in forward post order: a call's arguments first, left to right, then the call, each once. That is how
 Relay's own rewriters visit, so an ordinal of `nn.conv2d` is the number that the original `LayoutConfig` gave it.
 
-What only prepares a weight (`layout_transform`, `cast`, `expand_dims` and the like on one) is no layer: it runs once, and
-its result counts as that weight. Functions that are called are not entered; such a call is a layer named `call`.
+What only prepares a weight (`layout_transform`, `cast`, `expand_dims` and the like on one) is no layer: it runs once,
+and its result counts as that weight. Functions that are called are not entered; such a call is a layer named `call`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tvm
 from tvm import relay
 from tvm.ir import IRModule, Op
 
-from corecast.adapters.relay.names import WEIGHT_PREPARATION, table_name
+from corecast.adapters.relay.names import WEIGHT_PREPARATION, constant_name, table_name
 from corecast.model import WEIGHTED, Attribute, Behaviour, Call, LayerTable, Operand, TensorType
 
 # The arguments that are weights by their place, for operators whose arguments have roles.
@@ -91,7 +91,7 @@ class _Walk(relay.ExprVisitor):  # type: ignore[misc]  # tvm is untyped
         self._of[let] = self._find(let.body)
 
     def visit_constant(self, constant: relay.Constant) -> None:
-        self._of[constant] = _shaped(constant.checked_type, parameter=f"constant{self._constants}")
+        self._of[constant] = _shaped(constant.checked_type, parameter=constant_name(self._constants))
         self._constants += 1
 
     def visit_call(self, call: relay.Call) -> None:
@@ -244,4 +244,6 @@ def _behaviour(op: Any, operands: Collection[Operand], results: Collection[Tenso
 
 @cache
 def _has_layout_rule(name: str) -> bool:
+    if name == "nn.bias_add":  # it has none itself, but ConvertLayout begins by making it an `add`, which has
+        return True
     return Op.get(name).get_attr("FInferCorrectLayout") is not None

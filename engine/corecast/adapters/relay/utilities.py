@@ -73,7 +73,9 @@ _CONFIGS: ContextVar[tuple[LayoutConfig, ...]] = ContextVar("corecast.relay.Layo
 def count_layers(module: IRModule, ops: Sequence[str]) -> int:
     """The greatest number of calls of these operators on one path, all of them together.
 
-    It is the same whatever the order of arguments, and whatever other operators stand in between. Raises `UtilityError`.
+    It is the same whatever the order of arguments, and whatever other operators stand in between.
+
+    Raises `UtilityError`.
     """
     return count(survey(module), _known(ops)).chain
 
