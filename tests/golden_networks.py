@@ -34,6 +34,12 @@ def golden(name: str) -> dict[str, Any]:
     return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
 
 
+# Each network with each variant of the workflow that the original could carry out on it.
+RECORDED = tuple(
+    (name, variant["name"]) for name in NETWORKS for variant in golden(name)["variants"] if "error" not in variant
+)
+
+
 def variant_of(network: str, name: str) -> dict[str, Any]:
     return next(variant for variant in golden(network)["variants"] if variant["name"] == name)
 
@@ -326,6 +332,16 @@ class Parity:
     original_transforms: int
     casts: int
     original_casts: int
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """What the tables in the docs have: layers, transforms, casts. Fewer equal layers than all stand out."""
+        layers = f"{self.equal}/{self.layers}"
+        return (
+            layers if self.equal == self.layers else f"**{layers}**",
+            f"{self.transforms}/{self.original_transforms}",
+            f"{self.casts}/{self.original_casts}",
+        )
 
 
 def parity(name: str, variant: str) -> Parity:

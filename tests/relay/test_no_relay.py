@@ -24,7 +24,7 @@ assert callable(relay.emit)
 @pytest.mark.skipif(has_relay(), reason="this TVM has Relay")
 def test_a_later_tvm_is_named_with_the_way_out():
     with pytest.raises(
-        NoRelayError, match=r"no-relay.*: Relay is not here: this TVM, 0\.\d+.*--emit FILE\.py"
+        NoRelayError, match=r"(?s)no-relay.*: Relay is not here: this TVM, 0\.\d+.*--emit FILE\.py"
     ) as caught:
         relay.compile_plan  # noqa: B018
     assert caught.value.problems[0].slug == "no-relay"

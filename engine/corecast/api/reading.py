@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corecast.api.options import (
     Json,
@@ -248,9 +248,29 @@ def find_layer(text: str, table: LayerTable) -> Layer:
 
 
 def _survey(model: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> LayerTable:
+    """The layers of a model; a file that `corecast layers --json` has printed is read without TVM."""
+    if table := _saved_table(Path(model)):
+        return table
     from corecast.adapters.relax import survey
 
     return survey(load_prepared(model, weights, shapes, reporter))
+
+
+def _saved_table(path: Path) -> LayerTable | None:
+    """The layer table in a JSON file, or None where the file is something else."""
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # what reads models says what is wrong with it
+    if not isinstance(data, dict) or "returns" not in data:
+        return None
+    try:
+        return LayerTable.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        message = f"{path} is no layer table: {error.errors()[0]['msg']}"
+        raise UsageError(Problem("damaged-table", message, help="print it anew: `corecast layers --json`")) from error
 
 
 def _unknown_operators(names: list[str], table: LayerTable) -> UsageError:

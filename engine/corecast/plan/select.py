@@ -130,7 +130,8 @@ class Selection:
             case nodes.Intersection(parts=parts):
                 return next(filter(None, (self.why_not(part, layer) for part in parts)))
             case nodes.Reference(name=name):
-                return f"it is {_article(layer.op)}, not `{name}`" if layer.op != name else f"it is {layer.id}"
+                found = layer.id if layer.op == name else _article(layer.op)
+                return f"it is {found}, not `{format_selector(selector)}`"
             case nodes.Chain(steps=steps):
                 reason = self.why_not(steps[0].selector, layer)
                 return reason or f"the layers behind it are not `{format_selector(selector)}`, one by one"

@@ -7,8 +7,9 @@ each of them beside ours.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cache
+from pathlib import Path
 
 import golden_networks as networks
 import numpy as np
@@ -27,13 +28,6 @@ from corecast.adapters.relax import (
     recast,
     survey,
 )
-
-VARIANTS = [
-    (name, variant["name"])
-    for name in networks.NETWORKS
-    for variant in networks.golden(name)["variants"]
-    if "error" not in variant
-]
 
 # Variants in which recast's numbering of the original left out other layers than the ones that were meant: how many
 # rows are equal nevertheless.
@@ -130,14 +124,32 @@ def test_count_layers(name):
             assert count_layers(module, ops.split("+")) == expected, ops
 
 
-@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+@pytest.mark.parametrize(("name", "variant"), networks.RECORDED)
 def test_layers_transforms_and_casts(name, variant):
-    """Layer by layer the same layouts and dtypes, and no more transforms and casts than there."""
+    """Layer by layer the same layouts and dtypes, no more transforms and casts than there, and the docs say so."""
     found = networks.parity(name, variant)
+    assert documented()[name, variant] == found.cells, (
+        "`python docs/parity.py` prints the tables for docs/from-relay.md"
+    )
     assert found.equal == DEVIATIONS.get((name, variant), found.layers)
     assert found.transforms <= found.original_transforms
     if (name, variant) not in DEVIATIONS:
         assert found.casts <= found.original_casts
+
+
+@cache
+def documented():
+    """The cells of the three tables in the docs for each network and variant."""
+    page = Path(__file__).parents[3] / "docs" / "from-relay.md"
+    found = defaultdict(tuple)
+    for line in page.read_text(encoding="utf-8").splitlines():
+        first, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if first == "network":
+            variants = [cell.strip("`") for cell in cells]
+        elif first in networks.NETWORKS:
+            for variant, cell in zip(variants, cells, strict=True):
+                found[first, variant] += (cell,) if cell else ()
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(networks.golden("probes")["skip_index_sweep"]))

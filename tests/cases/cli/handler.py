@@ -82,12 +82,17 @@ def _inside(folder: str) -> Iterator[None]:
 
 
 def _execute(command: str) -> tuple[int, str]:
+    command, redirected, file = command.partition(" > ")
     program, *arguments = shlex.split(command)
     if program != "corecast":
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+        done = subprocess.run(command + redirected + file, shell=True, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
     stream = io.StringIO()
-    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+    with (
+        open(file, "w") if redirected else contextlib.nullcontext(stream) as out,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(stream),
+    ):
         status = main(arguments)
     text = stream.getvalue().replace(f"{Path.cwd()}/", "…/")
     for pattern, replacement in SCRUBBED:
