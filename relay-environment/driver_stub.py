@@ -8,7 +8,6 @@ extracting tasks never call it. The stub is a shared object of two pages whose f
 from __future__ import annotations
 
 import struct
-import sys
 from pathlib import Path
 
 SONAME = "libcuda.so.1"
@@ -31,6 +30,11 @@ STB_GLOBAL_STT_FUNC = 0x12
 HEADER, SEGMENT, SYMBOL = 64, 56, 24  # sizes of a file header, a program header, a symbol
 
 
+def write(folder: Path) -> None:
+    """Put the stub into a folder, under the driver's name."""
+    (folder / SONAME).write_bytes(shared_object(SONAME, FUNCTIONS))
+
+
 def shared_object(soname: str, functions: list[str]) -> bytes:
     """An x86-64 shared object of this name whose functions all return 100."""
     names, offsets = _strings([soname, *functions])
@@ -39,7 +43,7 @@ def shared_object(soname: str, functions: list[str]) -> bytes:
     hashes = symbols + SYMBOL * (len(functions) + 1)
     # One bucket: the loader then walks the chain of all symbols, the last of which ends it.
     count = len(functions) + 1
-    table = struct.pack(f"<{3 + count}I", 1, count, 1 if functions else 0, *[0, *range(2, count), 0][:count])
+    table = struct.pack(f"<{3 + count}I", 1, count, 1, 0, *range(2, count), 0)
     strings = hashes + len(table)
     end = strings + len(names)
     assert end <= PAGE, "the read-only page is full"
@@ -87,7 +91,3 @@ def _header() -> bytes:
 
 def _segment(kind: int, flags: int, offset: int, size: int, align: int) -> bytes:
     return struct.pack("<IIQQQQQQ", kind, flags, offset, offset, offset, size, size, align)
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1], SONAME).write_bytes(shared_object(SONAME, FUNCTIONS))

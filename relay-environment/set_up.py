@@ -15,7 +15,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from driver_stub import FUNCTIONS, SONAME, shared_object
+import driver_stub
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDER = CHECKOUT / ".venv-relay"
@@ -79,7 +79,7 @@ def _set_up() -> None:
     for wheel in TVM.glob("*.whl"):
         _unpack(wheel)
         wheel.unlink()
-    (TVM / SONAME).write_bytes(shared_object(SONAME, FUNCTIONS))
+    driver_stub.write(TVM)
     _make_importable()
     _run(str(PYTHON), "-c", CHECK)
 

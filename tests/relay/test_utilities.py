@@ -22,6 +22,7 @@ FIRST_IS_ZERO = [
     name
     for name in WITH_CONVOLUTIONS
     if name not in ("densenet121_b1", "tiny_concat", "tiny_residual_short_first", "tiny_identity_short_first")
+    and name not in ("resnet18_b8", "resnet50_b1")  # like resnet18_b1, and slow
 ]
 
 
@@ -44,8 +45,14 @@ def same_and_no_more(ours, theirs):
         assert called(ours)[op] <= called(theirs)[op], op
 
 
-@pytest.mark.parametrize("name", WITH_CONVOLUTIONS)
-@pytest.mark.parametrize("layout", ["HWNC", "NHWC"])
+# The original infers the types of everything above a layer for each layer, which takes long where there are many.
+EVERY_LAYER = [
+    *((name, "HWNC") for name in WITH_CONVOLUTIONS),
+    *((name, "NHWC") for name in WITH_CONVOLUTIONS if name.startswith(("tiny", "mobilenet"))),
+]
+
+
+@pytest.mark.parametrize(("name", "layout"), EVERY_LAYER)
 def test_every_layer_is_converted_as_by_the_original(name, layout):
     layouts = {"nn.conv2d": [layout, "default"]}
     theirs = originals.recast(originals.convert_layout(network(name), layouts), "int8", "int32")
@@ -71,10 +78,8 @@ def test_ordinals_and_depths_name_the_layers_that_they_named(skip):
     same_and_no_more(recast(ours, "int8", "int32", skip_layers=depths), theirs)
 
 
-@pytest.mark.parametrize(
-    "ops", [["nn.conv2d"], ["nn.conv2d", "nn.dense"], ["nn.relu"], ["nn.max_pool2d", "concatenate"]]
-)
-@pytest.mark.parametrize("name", ["resnet50_b1", "squeezenet_v11_b1"])
+@pytest.mark.parametrize("ops", [["nn.conv2d", "nn.dense"], ["nn.relu"], ["nn.max_pool2d", "concatenate"]])
+@pytest.mark.parametrize("name", ["resnet18_b1", "squeezenet_v11_b1"])
 def test_any_operators_can_be_recast_and_counted(name, ops):
     module = network(name)
     if not any(called(module)[op] for op in ops):
@@ -114,9 +119,8 @@ def run(module, data):
     return executor.get_output(0).numpy()
 
 
-@pytest.mark.parametrize("name", ["tiny_grouped_nodw", "tiny_shared_weight", "tiny_concat", "tiny_residual_deep_first"])
-@pytest.mark.parametrize(("dtype", "out_dtype"), [("int8", "int32"), ("float32", "float32")])
-def test_the_answers_are_those_of_the_original(name, dtype, out_dtype):
+@pytest.mark.parametrize("name", ["tiny_grouped_nodw", "tiny_shared_weight", "tiny_concat"])
+def test_the_answers_are_those_of_the_original(name):
     layouts = {"nn.conv2d": ["NHWC", "default"]}
     random = np.random.default_rng(0)
     data = {}
@@ -124,8 +128,8 @@ def test_the_answers_are_those_of_the_original(name, dtype, out_dtype):
         shape = [int(size) for size in var.checked_type.shape]
         # Few enough and small enough that nothing leaves int8, in which case neither answer would mean anything.
         data[var.name_hint] = random.choice([-1, 0, 0, 0, 0, 0, 0, 1], shape).astype("float32")
-    theirs = originals.recast(originals.convert_layout(network(name), layouts), dtype, out_dtype)
-    ours = recast(convert_layout(network(name), layouts), dtype, out_dtype)
+    theirs = originals.recast(originals.convert_layout(network(name), layouts), "int8", "int32")
+    ours = recast(convert_layout(network(name), layouts), "int8", "int32")
     np.testing.assert_array_equal(run(ours, data), run(theirs, data))
 
 
@@ -149,11 +153,11 @@ def test_what_does_not_fit_is_said(call, slug):
 
 
 def test_an_operator_without_a_layout_is_named():
-    with pytest.raises(UtilityError, match="nn.relu has no layout of its own"):
+    with pytest.raises(UtilityError, match=r"nn\.relu has no layout of its own"):
         convert_layout(network("tiny_single"), {"nn.conv2d": ["HWNC", "default"], "nn.relu": ["HWNC", "default"]})
 
 
 def test_a_configuration_that_skips_nothing_is_named():
     module = network("tiny_transpose")
-    with LayoutConfig([0]), pytest.raises(UtilityError, match="it counts nn.conv2d only"):
+    with LayoutConfig([0]), pytest.raises(UtilityError, match=r"it counts nn\.conv2d only"):
         convert_layout(module, {"nn.conv2d_transpose": ["NHWC", "HWIO"]})

@@ -55,7 +55,7 @@ class Conditions:
     related: Callable[[nodes.Relation], Callable[[Layer], bool]]
 
     def holds(self, expression: nodes.Expression) -> Callable[[Steps], bool]:
-        """Whether a condition holds for a match; layers of one structural hash are looked at once where that will do."""
+        """Whether a condition holds for a match; equal layers are looked at once where that will do."""
         condition = self.compile(expression)
         if self._is_placed(expression):
             return lambda steps: condition(steps) is True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import golden_networks as networks
 import pytest
@@ -352,3 +354,20 @@ def test_deviation_tuple_results_crash():
     assert PROBES["recast_op_batch_norm"]["error"]["type"] == "AttributeError"
     with pytest.raises(UtilityError, match=r"nn\.batch_norm#0 has 3 results and 5 operands"):
         recast(networks.network("resnet18_32px_b1"), "float16", "float16", ["nn.batch_norm"])
+
+
+def test_a_computed_tuple_is_cast_field_by_field():
+    """The concatenate of what a call has split was counted there and left as it was."""
+    net = networks.Net((2, 8, 6, 6))
+    module = net.build(
+        lambda net: net.emit(relax.op.concat(net.emit(relax.op.split(net.data, 2, 1), "parts"), 1), "joined")
+    )
+    joined = survey(recast(module, "float16", "", ["concat"])).by_op["concat"][0]
+    assert [operand.type.dtype for operand in joined.operands] == ["float16", "float16"]
+    assert joined.results[0].dtype == "float16"
+
+
+def test_the_docs_name_every_deviation():
+    """And no test that there is not."""
+    page = (Path(__file__).parents[3] / "docs" / "from-relay.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(test_deviation_\w+)`", page)) == {name for name in globals() if "test_deviation_" in name}

@@ -59,14 +59,22 @@ def _recast(rebuild: Rebuild, planned: Mapping[Any, ChangeDType]) -> None:
 
 
 def _cast(rebuild: Rebuild, operand: Any, dtype: str, casts: dict[tuple[Any, str], Any]) -> Any:
-    if isinstance(operand, relax.Tuple):
-        return relax.Tuple([_cast(rebuild, field, dtype, casts) for field in operand.fields])
+    if isinstance(operand.ty, relax.TupleType):
+        return relax.Tuple([_cast(rebuild, field, dtype, casts) for field in _fields(rebuild, operand)])
     if not isinstance(operand.ty, relax.TensorType) or dtype_of(operand.ty) == dtype:
         return operand
     if (operand, dtype) not in casts:
         base = operand.name if isinstance(operand, relax.Var) else "constant"
         casts[operand, dtype] = rebuild.emit(relax.op.astype(operand, dtype), rebuild.fresh(f"{base}_{dtype}"))
     return casts[operand, dtype]
+
+
+def _fields(rebuild: Rebuild, operand: Any) -> list[Any]:
+    """The fields of a tuple; of one that a call has made, each is taken out first."""
+    if isinstance(operand, relax.Tuple):
+        return list(operand.fields)
+    items = (relax.TupleGetItem(operand, place) for place in range(len(operand.ty.fields)))
+    return [rebuild.emit(item, rebuild.fresh(f"{operand.name}_{place}")) for place, item in enumerate(items)]
 
 
 def _computing_in(attributes: Any, accumulator: str) -> Any:

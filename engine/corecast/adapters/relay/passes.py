@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import tvm
@@ -36,15 +36,19 @@ def module_pass(name: str) -> Callable[[type[ModuleTransform]], Any]:
 
 
 def with_main(module: IRModule, main: relay.Function) -> IRModule:
-    """A module with another `main`; its other functions, its types and its attributes are the same objects."""
-    functions = dict(module.functions.items())
-    functions[module.get_global_var("main")] = main
-    return with_functions(module, functions)
+    """A module with another `main`; its other functions are the same objects."""
+    return with_functions(module, {**_functions(module), module.get_global_var("main"): main})
 
 
-def with_functions(module: IRModule, functions: dict[relay.GlobalVar, Any]) -> IRModule:
-    """A module with other functions under its own types and attributes."""
-    result = IRModule(functions, dict(module.type_definitions.items()))
-    for key, value in (module.attrs or {}).items():
-        result = result.with_attr(key, value)
+def with_functions(module: IRModule, functions: Mapping[Any, Any]) -> IRModule:
+    """A module with other functions under its own names, types and attributes."""
+    # Type inference returns a copy. IRModule's own `clone` is younger than some of these TVMs, and its constructor and
+    # `with_attr` take no attribute that is a text.
+    result = relay.transform.InferType()(module)
+    for var, function in functions.items():
+        result.update_func(var, function)
     return result
+
+
+def _functions(module: IRModule) -> dict[Any, Any]:
+    return dict(module.functions.items())

@@ -69,7 +69,11 @@ class RecastMutator(relay.ExprMutator):  # type: ignore[misc]  # tvm is untyped
     def cast(self, new: Any, ty: Any, dtype: str) -> Any:
         """The rebuilt argument in `dtype`; the fields of a tuple one by one, computed or written out."""
         if isinstance(ty, relay.TupleType):
-            fields = new.fields if isinstance(new, relay.Tuple) else [new[index] for index in range(len(ty.fields))]
+            fields = (
+                new.fields
+                if isinstance(new, relay.Tuple)
+                else [relay.TupleGetItem(new, index) for index in range(len(ty.fields))]
+            )
             return relay.Tuple([self.cast(field, item, dtype) for field, item in zip(fields, ty.fields, strict=True)])
         if ty.dtype == dtype:
             return new

@@ -108,7 +108,11 @@ class Recast(relay.ExprMutator):
     def cast(self, new, old_type, dtype):
         if isinstance(old_type, relay.TupleType):
             count = len(old_type.fields)
-            fields = new.fields if isinstance(new, relay.Tuple) else [new[index] for index in range(count)]
+            fields = (
+                new.fields
+                if isinstance(new, relay.Tuple)
+                else [relay.TupleGetItem(new, index) for index in range(count)]
+            )
             return relay.Tuple([self.cast(fields[index], old_type.fields[index], dtype) for index in range(count)])
         if old_type.dtype == dtype:
             return new
@@ -173,10 +177,9 @@ def set_aside(module):
 
 def with_main(module, main):
     """The module with another `main`; everything else in it stays."""
-    functions = {var: main if var.name_hint == "main" else other for var, other in module.functions.items()}
-    result = tvm.IRModule(functions, dict(module.type_definitions.items()))
-    for key, value in (module.attrs or {}).items():
-        result = result.with_attr(key, value)
+    result = relay.transform.InferType()(module)  # a copy
+    for var, function in module.functions.items():
+        result.update_func(var, main if var.name_hint == "main" else function)
     return result
 
 

@@ -203,9 +203,14 @@ def _flat(found: Any) -> Iterator[Operand]:
 
 
 def plain_type(ty: relay.TensorType) -> TensorType:
-    """A tensor type as plain data; a dynamic size is the text that Relay prints for it."""
-    shape = tuple(int(size) if isinstance(size, tvm.tir.IntImm) else str(size) for size in ty.shape)
-    return TensorType.model_construct(dtype=str(ty.dtype), shape=shape)
+    """A tensor type as plain data; a size that is not known is `any`, or the text of its expression."""
+    return TensorType.model_construct(dtype=str(ty.dtype), shape=tuple(map(_size, ty.shape)))
+
+
+def _size(size: Any) -> int | str:
+    if isinstance(size, tvm.tir.IntImm):
+        return int(size)
+    return "any" if isinstance(size, tvm.tir.Any) else str(size)
 
 
 def _span(call: relay.Call) -> str | None:

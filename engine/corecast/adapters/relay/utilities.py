@@ -25,13 +25,12 @@ from corecast.lang.problems import CorecastError, Problem, nearest
 from corecast.model import WEIGHTED, Layer, LayerTable, Operator, count
 from corecast.recipe import ChangeDType, ChangeLayout
 
-# What `default` stands for as a kernel layout in Relay's ConvertLayout. A recipe's own choice (DEFAULT_KERNELS) is what
-# today's kernels take, which for NHWC is another.
-_DEFAULT_KERNELS = {
-    "nn.conv1d": {"NCW": "OIW", "NWC": "WIO"},
-    "nn.conv2d": {"NCHW": "OIHW", "NHWC": "HWIO", "HWNC": "HWOI"},
-    "nn.conv3d": {"NCDHW": "OIDHW", "NDHWC": "DHWIO"},
-    "nn.conv2d_transpose": {"NCHW": "IOHW", "NHWC": "HWIO"},
+# The data layouts to which Relay's ConvertLayout knows a kernel layout; `default` is handed on to it.
+_WITH_DEFAULT_KERNEL = {
+    "nn.conv1d": ("NCW", "NWC"),
+    "nn.conv2d": ("NCHW", "NHWC", "HWNC"),
+    "nn.conv3d": ("NCDHW", "NDHWC"),
+    "nn.conv2d_transpose": ("NCHW", "NHWC"),
 }
 
 _AXES = re.compile(r"[A-Z]+")
@@ -124,7 +123,8 @@ def convert_layout(module: IRModule, desired_layouts: Mapping[str, Sequence[str]
     for op, layouts in desired_layouts.items():
         _check_layouts(op, layouts)
     skipped = _at_ordinals(table, desired_layouts)
-    edits = {layer.id: _layouts(layer, *desired_layouts[layer.op]) for layer in listed if layer.id not in skipped}
+    wanted = {op: ChangeLayout(data=data, kernel=kernel) for op, (data, kernel) in desired_layouts.items()}
+    edits = {layer.id: wanted[layer.op] for layer in listed if layer.id not in skipped}
     return tvm.transform.Sequential([ConvertLayout(edits)], name="corecast")(module)
 
 
@@ -219,29 +219,12 @@ def _check_layouts(op: str, layouts: Sequence[str]) -> None:
     _check_axes(operator, data, operator.data)
     if kernel != "default":
         _check_axes(operator, kernel, operator.kernel)
+    elif data not in (known := _WITH_DEFAULT_KERNEL.get(op, ())):
+        help = f"name one, or take {' or '.join(known)}" if known else "name one"
+        raise UtilityError.of("no-default-kernel", f"no default kernel layout belongs to {data} for {op}", help)
 
 
 def _check_axes(operator: Operator, layout: str, axes: str) -> None:
     if not _AXES.fullmatch(layout) or sorted(layout) != sorted(axes):
         message = f"{layout} is no layout for {operator.name}"
         raise UtilityError.of("unknown-layout", message, f"its axes are those of {axes}, each once and unpacked")
-
-
-def _layouts(layer: Layer, data: str, kernel: str) -> ChangeLayout:
-    return ChangeLayout(data=data, kernel=_default_kernel(layer, data) if kernel == "default" else kernel)
-
-
-def _default_kernel(layer: Layer, data: str) -> str:
-    """The kernel layout that Relay's ConvertLayout chooses for a data layout."""
-    known = _DEFAULT_KERNELS.get(layer.op, {})
-    if data not in known:
-        message = f"no default kernel layout belongs to {data} for {layer.op}"
-        help = f"name one, or take {' or '.join(known)}" if known else "name one"
-        raise UtilityError.of("no-default-kernel", message, help)
-    if data == "NHWC" and layer.op == SKIPPABLE and _is_depthwise(layer):
-        return "HWOI"
-    return known[data]
-
-
-def _is_depthwise(layer: Layer) -> bool:
-    return layer.groups > 1 and layer.size("C") == layer.size("O") == layer.groups
