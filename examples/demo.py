@@ -6,6 +6,7 @@ weights are constants, with which any computation gives the same answer; `--weig
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -48,13 +49,14 @@ def demo() -> int:
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir()
     shutil.copy(MODEL, DEMO / "resnet50.onnx")
-    print(f"# The ResNet-50 graph of the onnx package, in {DEMO.relative_to(ROOT)}/")
+    print(f"# The ResNet-50 graph of the onnx package, in {_from_here(DEMO)}/")
     for question, command in STEPS:
-        print(f"\n# {question}\n$ corecast {command}", flush=True)
-        status = main([_place(word) for word in shlex.split(command)])
+        arguments = [_place(word) for word in shlex.split(command)]
+        print(f"\n# {question}\n$ corecast {shlex.join(arguments)}", flush=True)
+        status = main(arguments)
         if status:
             return status
-    print(f"\n# Done in {perf_counter() - start:.0f} s. The bundle lies in {(DEMO / 'bundle').relative_to(ROOT)}/:")
+    print(f"\n# Done in {perf_counter() - start:.0f} s. The bundle lies in {_from_here(DEMO / 'bundle')}/:")
     for path in sorted((DEMO / "bundle").iterdir()):
         print(f"#   {path.name}{'/' if path.is_dir() else ''}")
     return 0
@@ -63,8 +65,12 @@ def demo() -> int:
 def _place(word: str) -> str:
     """The recipe lies in the checkout, everything else in the demo's folder."""
     if word.startswith("rules/"):
-        return str(Path(word))
-    return str((DEMO / word).relative_to(Path.cwd())) if word in {"resnet50.onnx", "plan.yaml", "bundle"} else word
+        return _from_here(ROOT / word)
+    return _from_here(DEMO / word) if word in {"resnet50.onnx", "plan.yaml", "bundle"} else word
+
+
+def _from_here(path: Path) -> str:
+    return os.path.relpath(path)
 
 
 if __name__ == "__main__":

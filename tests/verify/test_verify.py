@@ -26,21 +26,21 @@ def planned(request: str) -> Plan:
     return plan(read_recipe(source), TABLE)
 
 
+def answering(value: float):
+    """A model that gives the same for everything."""
+    return lambda inputs: [np.full(4, value) for _ in inputs]
+
+
 def judged(request: str, converted: float, control: float, layer: str | None = "nn.conv2d#0") -> Verification:
     """A model whose original answers 1, its conversion and its control something else."""
-
-    def answer(value: float):
-        return lambda inputs: [np.full(4, value) for _ in inputs]
-
     return verify(
-        answer(1.0),
-        answer(converted),
-        answer(control),
+        answering(1.0),
+        answering(converted),
+        {layer: answering(control)} if layer else {},
         inputs={"data": np.zeros(1)},
         plan=planned(request),
         seed=0,
         compared="outputs",
-        control_layer=layer,
     )
 
 
@@ -58,6 +58,20 @@ def test_a_control_that_sees_nothing_is_vacuous() -> None:
     """A network whose output saturates agrees with every conversion."""
     verification = judged("set layout HWNC", 1.0, 1.0)
     assert (verification.verdict, "disturbed" in verification.reason) == ("vacuous", True)
+
+
+def test_a_control_that_is_not_seen_is_followed_by_another() -> None:
+    """One layer may be hidden by what stands behind it; the check is vacuous only if all of them are."""
+    verification = verify(
+        answering(1.0),
+        answering(1.0),
+        {"nn.conv2d#0": answering(1.0), "nn.conv2d#1": answering(1.5)},
+        inputs={"data": np.zeros(1)},
+        plan=planned("set layout HWNC"),
+        seed=0,
+        compared="outputs",
+    )
+    assert (verification.verdict, verification.control_layer) == ("pass", "nn.conv2d#1")
 
 
 def test_without_a_layer_to_disturb_the_check_is_vacuous() -> None:

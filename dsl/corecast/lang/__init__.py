@@ -2,7 +2,7 @@
 
 from corecast.lang import nodes
 from corecast.lang.format import format, format_expression, format_request, format_selector
-from corecast.lang.parse import parse
+from corecast.lang.parse import parse, parse_readable
 from corecast.lang.problems import CorecastError, Problem, RulesError
 from corecast.lang.source import Source, Span
 
@@ -18,4 +18,5 @@ __all__ = [
     "format_selector",
     "nodes",
     "parse",
+    "parse_readable",
 ]

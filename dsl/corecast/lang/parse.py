@@ -29,6 +29,14 @@ from corecast.lang.source import Source, Span
 
 def parse(source: Source | str) -> nodes.RuleFile:
     """Read a rules text; a bare string is cited as `<string>`. Raises `RulesError` with all its problems."""
+    file, problems = parse_readable(source)
+    if problems:
+        raise RulesError(problems)
+    return file
+
+
+def parse_readable(source: Source | str) -> tuple[nodes.RuleFile, list[Problem]]:
+    """What can be read of a rules text, and its problems; a rule may lack the clauses that could not be read."""
     if isinstance(source, str):
         source = Source("<string>", source)
     pieces = cut(source)
@@ -36,14 +44,13 @@ def parse(source: Source | str) -> nodes.RuleFile:
     clauses = [_read(clause, problems) for clause in pieces.clauses]
     statements, more = assemble(clauses)
     problems += more
-    if problems:
-        raise RulesError(problems)
     whole = Span(source, 0, len(source.text))
-    # Without problems every statement stands at its place: `assemble` says so.
-    return nodes.RuleFile(span=whole, statements=cast(_Statements, statements), below=pieces.below)
+    # Statements that do not stand at their place are among the problems, and are left out.
+    placed = tuple(item for item in statements if isinstance(item, _PLACED))
+    return nodes.RuleFile(span=whole, statements=placed, below=pieces.below), problems
 
 
-_Statements = tuple[nodes.Header | nodes.Requires | nodes.Let | nodes.Skip | nodes.Rule, ...]
+_PLACED = nodes.Header | nodes.Requires | nodes.Let | nodes.Skip | nodes.Rule
 
 # ── the grammar ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

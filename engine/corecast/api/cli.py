@@ -1,10 +1,14 @@
-"""The command line: `corecast COMMAND ...`. Exit status 0 done, 1 a check failed, 2 the input is wrong, 3 our fault."""
+"""The command line: `corecast COMMAND ...`. Exit status 0 done, 1 a check failed, 2 wrong input, 3 our fault."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
 from typer.exceptions import TyperException
@@ -43,11 +47,35 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `arguments` default to those of the process."""
-    try:
-        result = app(arguments, standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:
-        return _report(error, Reporter())
+    with _interrupts() as interrupted:
+        try:
+            result = app(arguments, standalone_mode=False)
+        except (Exception, KeyboardInterrupt) as error:
+            # Inside TVM a keyboard interrupt becomes an error of its own.
+            result = _report(KeyboardInterrupt() if interrupted else error, Reporter())
+        else:
+            if interrupted:
+                result = _report(KeyboardInterrupt(), Reporter())
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C in a list; whoever catches the exception that it becomes may have lost its name."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+
+    def note(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _report(error: BaseException, reporter: Reporter) -> int:
@@ -64,6 +92,10 @@ def _report(error: BaseException, reporter: Reporter) -> int:
         case KeyboardInterrupt() | typer.Abort():
             reporter.error("interrupted; nothing was left half-written")
             return INTERRUPTED
+        case OSError():
+            place = f"{error.filename}: " if error.filename else ""
+            reporter.error(f"error[system]: {place}{error.strerror or error}")
+            return CorecastError.exit_status
         case ModuleNotFoundError(name=name) if name in NEEDED_TO_CONVERT:
             help = "checking and formatting rules work without it"
             reporter.error(f"error[not-installed]: this command needs {NEEDED_TO_CONVERT[name]}\n  help: {help}")

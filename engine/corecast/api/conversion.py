@@ -39,6 +39,9 @@ from corecast.verify import verify as compare
 Array = NDArray[np.generic]
 RECORDS = "records"
 
+# How many layers are disturbed, one after another, before a check counts as vacuous.
+MOST_CONTROLS = 3
+
 
 def original_of(bundle: Bundle, path: str | Path | None = None) -> Model:
     """Load the model that a bundle was made from, with the weight fill and the shapes that were used.
@@ -87,17 +90,15 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
         if problem := unrunnable(model.module, host):
             return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=compared)
     table = survey(bundle.model)
-    layer = _layer_to_disturb(bundle, table)
     run = _runner(converted, host)
     return compare(
         _runner(reference, host)(reference.parameters),
         run(converted.parameters),
-        run(_disturbed(converted, table, layer)),
+        {layer: run(_disturbed(converted, table, layer)) for layer in _layers_to_disturb(bundle, table)},
         inputs=seeded_inputs(survey(reference).arguments, seed),
         plan=bundle.plan,
         seed=seed,
         compared=compared,
-        control_layer=layer,
     )
 
 
@@ -118,21 +119,26 @@ def _result_types(model: Model) -> str:
     return str(model.main.ret_ty)
 
 
-def _layer_to_disturb(bundle: Bundle, table: LayerTable) -> str | None:
-    """The first layer with a weight that the plan changes: the furthest from the output, and so the hardest to see."""
-    for layer in bundle.plan.layers:
-        edits = (bundle.plan.decided(name).get(layer.id) for name in ("layout", "dtype"))
-        if any(isinstance(edit, ChangeLayout | ChangeDType) for edit in edits) and table.by_id[layer.id].name:
-            return layer.id
-    return None
+def _layers_to_disturb(bundle: Bundle, table: LayerTable) -> list[str]:
+    """A few layers with weights that the plan changes, the furthest from the output first: the hardest to see."""
+    changed = [
+        layer.id
+        for layer in bundle.plan.layers
+        if any(isinstance(decision.edit, ChangeLayout | ChangeDType) for decision in filter(None, layer.decisions))
+        and table.by_id[layer.id].name
+    ]
+    return changed[:MOST_CONTROLS]
 
 
-def _disturbed(model: Model, table: LayerTable, layer: str | None) -> Mapping[str, Array]:
-    """The parameters with the sign of one layer's weight turned round."""
-    name = table.by_id[layer].name if layer else None
-    if name is None:
-        return model.parameters
-    return {**model.parameters, name: np.negative(model.parameters[name])}
+def _disturbed(model: Model, table: LayerTable, layer: str) -> Mapping[str, Array]:
+    """The parameters with every element of one layer's weight made up to a half larger or smaller.
+
+    Not its sign alone: an even function behind it, or a second use of the weight, would hide that.
+    """
+    name = table.by_id[layer].name or ""
+    weight = model.parameters[name]
+    factors = np.random.default_rng(0).uniform(0.5, 1.5, weight.shape)
+    return {**model.parameters, name: (weight.astype(np.float64) * factors).astype(weight.dtype)}
 
 
 def runner_of(bundle: Bundle, target: Target) -> Runner:

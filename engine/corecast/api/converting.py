@@ -22,6 +22,7 @@ from corecast.api.options import (
     Weights,
     load_prepared,
     target_of,
+    write_whole,
 )
 from corecast.api.reading import find_layer
 from corecast.api.recipes import read_recipe
@@ -56,6 +57,9 @@ def apply_(
 
     reporter = Reporter()
     refuse_existing(output)
+    if plan_file and target:
+        message = f"`--target` was decided when {plan_file} was made"
+        raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
     prepared = load_prepared(model_path, weights, shape, reporter)
     table = survey(prepared)
@@ -96,6 +100,8 @@ def _read_plan(path: Path, rules: str | None, model: Model, table: LayerTable) -
         decided = read_plan(path)
     except OSError as error:
         raise UsageError(Problem("no-plan", f"cannot read {path}: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(Problem("not-text", f"{path} is not UTF-8 text")) from error
     if rules and read_recipe(rules, table).hash != decided.recipe.hash:
         message = f"{rules} is not the text that {path} was made from ({decided.recipe.file})"
         raise UsageError(Problem("other-rules", message, help="make the plan anew, or leave the rules away"))
@@ -126,11 +132,11 @@ def verify(
         original = original_of(found, model)
     with reporter.step("compile and run both, and the control"):
         verification = verify_bundle(found, original, seed)
-    record_verification(found, verification)
     if json_:
         reporter.json(verification.model_dump_json(indent=2))
     else:
         reporter.text(str(verification))
+    record_verification(found, verification)
     allowed = ("pass", HARD_CAST) if allow_hard_cast else ("pass",)
     if verification.verdict not in allowed:
         raise typer.Exit(1)
@@ -220,7 +226,7 @@ def run(
         reporter.text(f"output{number}: {_describe(array)}")
     tuned = len(runner.tuned)
     kernels = f"{tuned} kernels are tuned, the others" if tuned else "all kernels"
-    reporter.text(f"one run: {seconds:.2f} s; {kernels} are TVM's plain loops: tune before you compare")
+    reporter.text(f"one run: {seconds:.2f} s; {kernels} are TVM's plain loops: tune them before you compare")
     if output:
         _write_outputs(output, results)
 
@@ -233,7 +239,10 @@ def _describe(array: NDArray[np.generic]) -> str:
 
 def _read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("one array without a name")
+        with file:
             return dict(file)
     except OSError as error:
         raise UsageError(Problem("bad-input-file", f"cannot read {path}: {error.strerror}")) from error
@@ -243,10 +252,11 @@ def _read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _write_outputs(path: Path, results: list[NDArray[np.generic]]) -> None:
-    draft = path.with_name(f".{path.name}.draft.npz")
-    try:
-        np.savez(draft, **{f"output{number}": array for number, array in enumerate(results)})  # type: ignore[arg-type]
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(Problem("cannot-write", f"cannot write {path}: {error.strerror}")) from error
+    if path.is_file() and path.suffix != ".npz":
+        raise UsageError(Problem("output-exists", f"{path} exists already and is no .npz", help="name another file"))
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:
+            np.savez(file, **{f"output{number}": array for number, array in enumerate(results)})  # type: ignore[arg-type]
+
+    write_whole(path, write)

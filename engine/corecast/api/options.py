@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,3 +64,21 @@ def load_prepared(path: str, weights: str | None, shapes: list[str] | None, repo
 def target_of(name: str | None) -> Target | None:
     """The target of `--target`. Raises `TargetError`."""
     return find_target(name) if name else None
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all: beside its place first, then put there. Raises `UsageError`.
+
+    A link is followed, and what is no regular file (a pipe, a device) is written to as it is.
+    """
+    place = path.resolve()
+    draft = place if place.exists() and not place.is_file() else place.with_name(f".{place.name}.draft")
+    try:
+        write(draft)
+        if draft != place:
+            draft.replace(place)
+    except OSError as error:
+        raise UsageError(Problem("cannot-write", f"cannot write {path}: {error.strerror}")) from error
+    finally:
+        if draft != place:
+            draft.unlink(missing_ok=True)

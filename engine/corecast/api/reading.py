@@ -19,6 +19,7 @@ from corecast.api.options import (
     Weights,
     load_prepared,
     target_of,
+    write_whole,
 )
 from corecast.api.recipes import read_recipe, read_source
 from corecast.lang import CorecastError, Problem, parse
@@ -161,22 +162,19 @@ def plan(
             reporter.text(describe(error.plan, table))
         raise
     if output:
-        _write_new(output, format_plan(decided))
+        _write_plan(output, format_plan(decided))
     if json_:
         reporter.json(decided.model_dump_json(indent=2))
     else:
         reporter.text(describe(decided, table))
 
 
-def _write_new(path: Path, text: str) -> None:
-    """Write a file whole or not at all, beside its place first."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(Problem("cannot-write", f"cannot write {path}: {error.strerror}")) from error
+def _write_plan(path: Path, text: str) -> None:
+    """Write a plan in place of an older one; anything else that stands there is left alone."""
+    if path.is_file() and "corecast_plan:" not in path.read_text(encoding="utf-8", errors="replace"):
+        help = "name another file; corecast overwrites nothing but older plans"
+        raise UsageError(Problem("output-exists", f"{path} exists already and is no plan", help=help))
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def explain(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import corecast
 from corecast.api.catalogue import standard_catalogue
-from corecast.lang import Problem, RulesError, Source, parse
+from corecast.lang import Problem, RulesError, Source, parse_readable
 from corecast.lang.problems import nearest
 from corecast.model import LayerTable
 from corecast.recipe import Recipe, resolve
@@ -57,5 +57,17 @@ def read_recipe(rules: str | Path | Source, table: LayerTable | None = None) -> 
         'set layout HWNC'
     """
     catalogue = standard_catalogue()
-    source = rules if isinstance(rules, Source) else read_source(rules)
-    return resolve(parse(source), catalogue.for_model(table) if table else catalogue)
+    file, problems = parse_readable(rules if isinstance(rules, Source) else read_source(rules))
+    try:
+        recipe = resolve(file, catalogue.for_model(table) if table else catalogue)
+    except RulesError as error:
+        problems += [problem for problem in error.problems if not problems or not _may_follow(problem)]
+        raise RulesError(problems) from None
+    if problems:
+        raise RulesError(problems)
+    return recipe
+
+
+def _may_follow(problem: Problem) -> bool:
+    """Whether a problem may come of another: a set whose `let` could not be read is unknown afterwards."""
+    return problem.slug == "unknown-operator" and problem.span is not None and "." not in problem.span.text

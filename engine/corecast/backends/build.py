@@ -104,7 +104,8 @@ class Runner:
         if not _fits(array, var.ty):
             message = f"`{var.name}` is {var.ty}, and a {array.dtype} array of {array.shape} was given"
             raise RunError(Problem("wrong-inputs", message))
-        return tvm.runtime.tensor(np.ascontiguousarray(array), self._device)
+        # Not `ascontiguousarray`, which makes a vector of a scalar.
+        return tvm.runtime.tensor(np.asarray(array, order="C"), self._device)
 
 
 def _fits(array: Array, ty: relax.TensorType) -> bool:

@@ -35,10 +35,10 @@ ATTRIBUTES = frozenset(
     accumulate aligned alpha apply_softmax assume_inbound axes axis batch_axis batch_dims beta causal_mask
     ceil_mode center channel_axis clip coord_start coordinate_transformation_mode count_include_pad
     cubic_alpha cubic_exclude data_layout descending dilation dtype epsilon exclusive extrapolation_value
-    force_suppress groups id_index ignore_index index indexing indices_or_sections invalid_to_bottom
-    iou_threshold k keep_background keepdims kernel_layout largest layout max_output_size memory_scope method
-    mode momentum num_groups out_dtype out_layout output_format output_padding output_size pad_mode pad_value
-    pad_width padding pool_size pooled_size rate reduction repeats ret_type return_indices roi rounding_method
+    force_suppress groups id_index ignore_index indexing indices_or_sections invalid_to_bottom
+    iou_threshold keep_background keepdims kernel_layout largest layout max_output_size memory_scope method
+    momentum num_groups out_dtype out_layout output_format output_padding output_size pad_mode pad_value
+    pad_width padding pool_size pooled_size rate reduction repeats ret_type return_indices rounding_method
     sample_ratio scale score_index score_threshold seq_axis soft_nms_sigma spatial_scale strides subscripts
     threshold top_k training upscale_factor variances window_size
     """.split()

@@ -158,19 +158,14 @@ class Conditions:
         # A bound ordinal counts from the end too, as it does in a selector: `k in {-1}`.
         from_end = expression.operand.name if isinstance(expression.operand, nodes.Name) else ""
 
-        def contains(value: Value) -> bool:
-            return value in single or any(
-                isinstance(value, int) and item.first <= value <= item.last for item in ranges
-            )
-
         def holds(steps: Steps) -> bool:
             value = inner(steps)
             if value is None:
                 return False
-            found = contains(value)
-            if from_end in self.bindings and isinstance(value, int):
-                layer = steps[self.bindings[from_end]]
-                found = found or contains(value - self.counts[layer.op])
+            count = self.counts[steps[self.bindings[from_end]].op] if from_end in self.bindings else 0
+            found = value in single or (isinstance(value, int) and any(_within(value, item, count) for item in ranges))
+            if count and isinstance(value, int):
+                found = found or value - count in single
             return found is not negated
 
         return holds
@@ -208,6 +203,12 @@ def _names(expression: nodes.Expression) -> list[str]:
 
 def _show(value: Value) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _within(value: int, item: nodes.Range, count: int) -> bool:
+    """Whether a number lies in a range; where `count` is given, negative ends count from the end."""
+    first, last = (end + count if end < 0 and count else end for end in (item.first, item.last))
+    return first <= value <= last
 
 
 def _negative(value: Value) -> Value:

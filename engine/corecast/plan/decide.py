@@ -165,7 +165,9 @@ class _Cascade:
     def _ask(
         self, rule: Rule, request: Request, matches: Matches, selection: Selection, skips: Mapping[int, nodes.Skip]
     ) -> _Tally:
-        tally = _Tally(rule, request, tuple(steps[request.step].index for steps in matches.values()))
+        # Chains may end in the same layer, which is asked once.
+        layers = dict.fromkeys(steps[request.step].index for steps in matches.values())
+        tally = _Tally(rule, request, tuple(layers))
         guarded = selection.layers(request.unless) if request.unless is not None else set()
         alike: defaultdict[str, list[int]] = defaultdict(list)
         for index in tally.layers:
@@ -234,16 +236,14 @@ class _Cascade:
 
     def _outcome(self, applied: _Applied) -> RuleOutcome:
         in_force = [self._in_force(tally) for tally in applied.tallies]
-        steps = [tally.request.step for tally in applied.tallies]
-        realised = sum(
-            all(match[step].index in layers for step, layers in zip(steps, in_force, strict=True))
-            for match in applied.matches.values()
-        )
+        # The layers that the requests are about: those of several steps together, where they differ.
+        asked = {tuple(m[tally.request.step].index for tally in applied.tallies) for m in applied.matches.values()}
+        realised = [layers for layers in asked if all(map(set.__contains__, in_force, layers))]
         return RuleOutcome(
             rule=applied.rule.name,
             line=applied.rule.span.line,
             matched=len(applied.matches),
-            realised=realised,
+            realised=len(realised),
             requests=tuple(
                 self._request_outcome(tally, layers) for tally, layers in zip(applied.tallies, in_force, strict=True)
             ),

@@ -18,7 +18,10 @@ def describe(plan: Plan, table: LayerTable) -> str:
 
 def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
     on = f" on {plan.target}" if plan.target else ""
-    yield f"{plan.recipe.file} for {plan.model.name}{on}: {len(plan.layers)} of {len(table.layers)} layers are touched"
+    changed = sum(any(d and not isinstance(d.edit, Keep) for d in layer.decisions) for layer in plan.layers)
+    kept = len(plan.layers) - changed
+    of = f"{changed} of {_many(len(table.layers), 'layer')} change"
+    yield f"{plan.recipe.file} for {plan.model.name}{on}: {of}" + (f", {kept} are kept as they are" if kept else "")
     for rule in plan.rules:
         yield ""
         yield f"{rule.rule} (line {rule.line}): {_many(rule.matched, 'layer')} matched, {rule.realised} realised"
@@ -35,6 +38,8 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
         yield f"{compress(ids):<{width}}  {becomes}"
     yield ""
     yield predicted(plan)
+    if plan.target is None and any(isinstance(edit, ChangeDType) for edit in plan.decided("dtype").values()):
+        yield "no target was given: each cast takes its first dtype that the IR can express"
     yield from plan.warnings
 
 

@@ -29,7 +29,7 @@ class Answer(_Part):
 
 
 class RuleAnswer(_Part):
-    """What a rule did to the layer; `declined` says why the rule's match does not name it."""
+    """What a rule did to the layer; `declined` says why it asks nothing of it."""
 
     rule: str
     line: int
@@ -55,7 +55,7 @@ class Explanation(_Part):
         yield self.layer + (f" ({', '.join(names)})" if names else "")
         yield from (f"  {decision}" for decision in self.decisions)
         for rule in self.rules:
-            yield f"{rule.rule} (line {rule.line})" + (f": does not match, {rule.declined}" if rule.declined else "")
+            yield f"{rule.rule} (line {rule.line})" + (f": {rule.declined}" if rule.declined else "")
             for answer in rule.answers:
                 reason = f": {answer.reason}" if answer.reason else ""
                 yield f"  {answer.request} (line {answer.line}): {answer.outcome}{reason}"
@@ -63,8 +63,6 @@ class Explanation(_Part):
 
 def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Explanation:
     """Say why a layer got what it got. `plan` is the plan of this recipe on this table."""
-    skipped = {index for clause in recipe.skips for index in Selection(recipe, table).layers(clause.selector)}
-    selection = Selection(recipe, table, frozenset(skipped))
     planned = plan.by_id.get(layer.id)
     decisions = tuple(
         f"{decision.edit} ({decision.rule}, line {decision.line})"
@@ -77,14 +75,25 @@ def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Expl
         source=layer.source,
         decisions=decisions or ("untouched: no request decides anything about it",),
         rules=tuple(
-            _rule(rule, outcome, selection, layer) for rule, outcome in zip(recipe.rules, plan.rules, strict=True)
+            _rule(rule, outcome, _selection(recipe, rule, table), layer)
+            for rule, outcome in zip(recipe.rules, plan.rules, strict=True)
         ),
     )
 
 
+def _selection(recipe: Recipe, rule: Rule, table: LayerTable) -> Selection:
+    """What the rule saw: `skipped` stands for what the file and the rule itself skip."""
+    plain = Selection(recipe, table)
+    skipped = {index for clause in (*recipe.skips, *rule.skips) for index in plain.layers(clause.selector)}
+    return Selection(recipe, table, frozenset(skipped))
+
+
 def _rule(rule: Rule, outcome: RuleOutcome, selection: Selection, layer: Layer) -> RuleAnswer:
     asked = [answer for request in outcome.requests if (answer := _answer(request, layer.id))]
-    declined = None if asked else selection.why_not(rule.match.selector, layer)
+    declined = None
+    if not asked:
+        reason = selection.why_not(rule.match.selector, layer)
+        declined = f"does not match, {reason}" if reason else "its requests go to other steps of the chain"
     return RuleAnswer(rule=rule.name, line=outcome.line, declined=declined, answers=tuple(asked))
 
 

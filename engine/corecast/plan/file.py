@@ -6,6 +6,7 @@ thousand layers stays readable and quick to read.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +16,10 @@ import yaml
 from pydantic import ValidationError
 
 from corecast.lang.problems import CorecastError, Problem
+from corecast.model import WEIGHTED
 from corecast.plan.ids import compress, expand
 from corecast.plan.plan import Because, Decision, Plan, PlannedLayer, RequestOutcome, RuleOutcome
-from corecast.recipe import PROPERTIES, Property
+from corecast.recipe import PROPERTIES, ChangeLayout, Property
 
 _HEADER = "# What corecast decided, and which line of the recipe decided it. `corecast apply --plan` carries it out.\n"
 _NO_PARAMETER = "-"
@@ -110,6 +112,7 @@ def read_plan(path: str | Path) -> Plan:
 def parse_plan(text: str, name: str = "<string>") -> Plan:
     """Read what `format_plan` printed. Raises `PlanFileError`."""
     try:
+        _refuse_more_than_fits(text)
         # An alias can make a small file expand without end, and a plan has none.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
             raise ValueError("it has YAML aliases")
@@ -125,6 +128,16 @@ def parse_plan(text: str, name: str = "<string>") -> Plan:
         raise PlanFileError(Problem("damaged-plan", f"{name} is not a plan: {reason}", help=help)) from error
 
 
+# More layers than any model has; a short text can name them, and expanding it would take all memory.
+MOST_LAYERS = 5_000_000
+
+
+def _refuse_more_than_fits(text: str) -> None:
+    ranges = re.findall(r"#(\d{1,18})\.\.(\d{1,18})", text)
+    if sum(max(0, int(last) - int(first)) for first, last in ranges) > MOST_LAYERS:
+        raise ValueError(f"it names more than {MOST_LAYERS} layers")
+
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -133,6 +146,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
     for group in data["decisions"]:
         decisions = {name: _decision(group[name]) for name in PROPERTIES if name in group}
         for layer in expand(group["layers"]):
+            _check_axes(layer, decisions.get("layout"))
             if layer in decided:
                 raise ValueError(f"{layer} has two entries")
             decided[layer] = decisions
@@ -159,6 +173,17 @@ def _plan(data: Mapping[str, Any]) -> Plan:
 def _decision(data: Mapping[str, Any]) -> Decision:
     edit = {key: value for key, value in data.items() if key not in ("rule", "line")}
     return Decision.model_validate({"edit": edit, "rule": data["rule"], "line": data["line"]})
+
+
+def _check_axes(layer: str, decision: Decision | None) -> None:
+    """Refuse layouts that an operator does not have: TVM would only find out in the middle of a conversion."""
+    if decision and isinstance(edit := decision.edit, ChangeLayout):
+        operator = WEIGHTED.get(layer.rpartition("#")[0])
+        if operator is None or [sorted(edit.data), sorted(edit.kernel)] != [
+            sorted(operator.data),
+            sorted(operator.kernel),
+        ]:
+            raise ValueError(f"{layer} cannot have the layouts {edit.data} and {edit.kernel}")
 
 
 def _read_rule(data: Mapping[str, Any]) -> RuleOutcome:

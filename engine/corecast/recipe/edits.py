@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from corecast.model import dtype_bits
 
 Property = Literal["layout", "dtype", "schedule"]
 PROPERTIES: tuple[Property, ...] = ("layout", "dtype", "schedule")
@@ -38,6 +40,13 @@ class ChangeDType(_Edit):
     kind: Literal["dtype"] = "dtype"
     dtype: str
     accumulator: str
+
+    @field_validator("dtype", "accumulator")
+    @classmethod
+    def _known(cls, dtype: str) -> str:
+        if dtype_bits(dtype) not in (4, 8, 16, 32, 64):
+            raise ValueError(f"unknown dtype {dtype!r}")
+        return dtype
 
     @property
     def property(self) -> Property:

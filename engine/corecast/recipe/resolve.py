@@ -36,6 +36,11 @@ def resolve(file: nodes.RuleFile, catalogue: Catalogue) -> Recipe:
     return _Resolver(file, catalogue).recipe()
 
 
+def _has_match(rule: nodes.Rule) -> bool:
+    """Whether the rule can be looked at; its `match` may be among what could not be read."""
+    return any(isinstance(clause, nodes.Match) for clause in rule.clauses)
+
+
 class _Resolver:
     def __init__(self, file: nodes.RuleFile, catalogue: Catalogue):
         self.file = file
@@ -54,7 +59,7 @@ class _Resolver:
         self.scope.check_lets()
         for skip in skips:
             self.scope.check(skip.selector)
-        rules = tuple(self._rule(item) for item in statements if isinstance(item, nodes.Rule))
+        rules = tuple(self._rule(item) for item in statements if isinstance(item, nodes.Rule) and _has_match(item))
         if self.problems:
             raise RulesError(self.problems)
         source = self.file.span.source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from corecast.lang import nodes
-from corecast.lang.problems import Problem
+from corecast.lang.problems import Problem, nearest
 from corecast.recipe.words import Catalogue, unknown
 
 # The set of all layers that a skip clause names.
@@ -25,6 +25,9 @@ class Scope:
         """Check every `let`, and that none of them stands for itself."""
         for let in self.lets.values():
             self.check(let.selector)
+            if let.name == SKIPPED or let.name in self._operators:
+                what = "the set of skipped layers" if let.name == SKIPPED else "an operator"
+                self._report("reserved-name", f"`{let.name}` is {what}", let, "give the set another name")
             if let.name in self._reached(let.name):
                 self._report("let-cycle", f"`{let.name}` is defined by itself", let)
 
@@ -91,7 +94,7 @@ class Scope:
             self._report("unknown-capture", f"no step of this chain is called `{capture}`", node)
         known = set(self.catalogue.predicates) | self.catalogue.attributes | (set() if capture else bound)
         if attribute not in known:
-            help = unknown("attributes", attribute, frozenset(known))
+            help = nearest(attribute, known) or f"`#{attribute}` behind the operator binds it, quotes make it a text"
             self._report("unknown-attribute", f"a layer has no attribute `{attribute}`", node, help)
 
     def _report(self, slug: str, message: str, node: nodes.Node, help: str | None = None) -> None:

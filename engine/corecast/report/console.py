@@ -9,6 +9,7 @@ from time import perf_counter
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 
 class Reporter:
@@ -66,7 +67,7 @@ class Reporter:
         """Say what is being done and how long it took; a spinner where somebody watches."""
         start = perf_counter()
         if self._err.is_terminal:
-            with self._err.status(what):
+            with self._err.status(Text(what)):
                 yield
         else:
             yield

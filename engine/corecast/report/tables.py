@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from corecast.model import Count, Layer
 
@@ -42,5 +43,6 @@ def rows_table(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Table
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # A name may hold what the terminal library takes for markup.
+        table.add_row(*map(Text, row))
     return table

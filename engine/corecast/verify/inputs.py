@@ -32,7 +32,10 @@ def seeded_inputs(types: Mapping[str, TensorType], seed: int) -> dict[str, Array
 
 def _random(name: str, tensor: TensorType, seed: int) -> Array:
     if tensor.shape is None or tensor.elements is None:
-        help = f"give it one when the model is read: `--shape {name}=1,3,224,224`"
+        sizes = (
+            "SIZES" if tensor.shape is None else ",".join("1" if isinstance(x, str) else str(x) for x in tensor.shape)
+        )
+        help = f"convert the model with one: `corecast apply ... --shape {name}={sizes}`, or give inputs of your own"
         raise InputError(Problem("dynamic-input", f"input {name} has no static shape: {tensor}", help=help))
     shape = tuple(int(size) for size in tensor.shape)
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 Array = NDArray[np.generic]
+
+
+# JSON has no infinity: it is written as null, and read back from it.
+Extended = Annotated[
+    float,
+    BeforeValidator(lambda value: inf if value is None else value),
+    WithJsonSchema({"type": ["number", "null"]}),
+]
 
 
 class Difference(BaseModel):
@@ -19,11 +28,11 @@ class Difference(BaseModel):
     cosine of the angle between the two; `snr_db` the signal-to-noise ratio in decibels (infinite where they are equal).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
-    max_relative: float
+    max_relative: Extended
     cosine: float
-    snr_db: float
+    snr_db: Extended
 
     def __str__(self) -> str:
         return f"{self.max_relative:.2e} of the largest value, cosine {self.cosine:.6f}, {self.snr_db:.1f} dB"

@@ -76,19 +76,19 @@ def tolerance_of(plan: Plan) -> float | None:
 def verify(
     original: Run,
     converted: Run,
-    control: Run,
+    controls: Mapping[str, Run],
     *,
     inputs: Mapping[str, Array],
     plan: Plan,
     seed: int,
     compared: str,
-    control_layer: str | None,
 ) -> Verification:
     """Run the original, the converted and the disturbed model on the same inputs, and judge.
 
     Args:
-        original, converted, control: from named inputs to outputs of equal shapes; `control` is the converted model
-            with the weight of `control_layer` disturbed (None where the plan touches no layer with a weight).
+        original, converted: from named inputs to outputs of equal shapes.
+        controls: the converted model with the weight of one layer disturbed, by layer; run until one is seen. There is
+            none where the plan changes no layer with a weight.
         inputs: what all three are given.
         plan: what was carried out; it sets the tolerance.
         seed: where the inputs came from, for the record.
@@ -97,9 +97,8 @@ def verify(
     reference = original(inputs)
     answers = converted(inputs)
     error = difference(reference, answers)
-    # Where the answers are not even finite, there is nothing for a control to differ from.
-    seen = difference(answers, control(inputs)) if control_layer and isfinite(error.max_relative) else None
     tolerance = tolerance_of(plan)
+    seen, layer = _seen(answers, inputs, controls, tolerance) if isfinite(error.max_relative) else (None, None)
     verdict, reason = _judge(error, seen, tolerance)
     return Verification(
         verdict=verdict,
@@ -109,17 +108,30 @@ def verify(
         compared=compared,
         error=error,
         control=seen,
-        control_layer=control_layer,
+        control_layer=layer,
     )
+
+
+def _seen(
+    answers: Sequence[Array], inputs: Mapping[str, Array], controls: Mapping[str, Run], tolerance: float | None
+) -> tuple[Difference | None, str | None]:
+    """The first control that the comparison sees; where it sees none, the last one."""
+    last: tuple[Difference | None, str | None] = None, None
+    for layer, control in controls.items():
+        seen = difference(answers, control(inputs))
+        last = seen, layer
+        if seen.max_relative > (tolerance or 0):
+            break
+    return last
 
 
 def _judge(error: Difference, control: Difference | None, tolerance: float | None) -> tuple[Verdict, str]:
     if tolerance is None:
         return "hard-cast", "integers without a scale: measured, not proven; `quantize` is what keeps answers"
     if not error.max_relative <= tolerance:
-        return "fail", f"{error.max_relative:.2e} is more than the tolerance {tolerance:.0e}"
+        return "fail", f"{error.max_relative:.2e} is more than the tolerance {tolerance:g}"
     if control is None:
         return "vacuous", "no layer with a weight was changed, so nothing could be disturbed to test the check"
     if not control.max_relative > tolerance:
         return "vacuous", f"a disturbed layer changed the outputs by {control.max_relative:.2e} only"
-    return "pass", f"{error.max_relative:.2e} is within the tolerance {tolerance:.0e}"
+    return "pass", f"{error.max_relative:.2e} is within the tolerance {tolerance:g}"

@@ -124,9 +124,11 @@ def read_bundle(path: str | Path) -> Bundle:
         parameters = read_weights(path / WEIGHTS)
     except FileNotFoundError as error:
         raise _damaged(path, f"{Path(error.filename).name} is missing") from error
+    except OSError as error:
+        raise _damaged(path, f"{Path(error.filename).name}: {error.strerror}") from error
     except ValidationError as error:
         raise _damaged(path, f"{REPORT}: {error.errors()[0]['msg']}") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     names = [var.name for var in module["main"].params][-len(parameters) :] if parameters else []
     if set(names) != set(parameters):
@@ -143,6 +145,8 @@ def _read_module(path: Path) -> IRModule:
         raise ValueError(f"{path.name} is no module of this TVM") from error
     if not isinstance(module, IRModule):
         raise ValueError(f"{path.name} holds a {type(module).__name__}, not a module")
+    if "main" not in [var.name_hint for var in module.get_global_vars()]:
+        raise ValueError(f"{path.name} has no function `main`")
     return module
 
 

@@ -8,16 +8,19 @@ afterwards. Products are exact in the carrier and sums are in int32 or float32, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import tvm
 import tvm_ffi
 from tvm import relax
-from tvm.ir import Call, Var
+from tvm.ir import Call, GenericConst, Tuple, Var
 
 from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
-from corecast.adapters.relax.tensors import dtype_of, numpy_dtype
+from corecast.adapters.relax.tensors import array_of, dtype_of, numpy_dtype
 
 CARRIERS = {
     "int4": "int8",
@@ -33,20 +36,27 @@ _CAST = tvm.ir.Op.get("relax.astype")
 
 def emulated_dtypes(model: Model) -> tuple[str, ...]:
     """The dtypes of a model that `emulate` replaces by carriers."""
-    dtypes = {str(dtype_of(binding.var.ty)) for binding in bindings_of(model.main) if _is_tensor(binding.var)}
+    variables = [*model.inputs, *(binding.var for binding in bindings_of(model.main))]
+    dtypes = {str(dtype_of(var.ty)) for var in variables if _is_tensor(var)}
     dtypes |= {str(array.dtype) for array in model.parameters.values()}
     return tuple(sorted(dtypes & CARRIERS.keys()))
 
 
 def emulate(model: Model) -> Model:
-    """The same model with carriers. Inputs keep their dtypes."""
+    """The same model with carriers. Inputs keep their dtypes at the door and are carried from there on."""
     rebuild = Rebuild(model)
+    for var in model.inputs:
+        if _is_tensor(var) and (dtype := dtype_of(var.ty)) in CARRIERS:
+            carried = _rounded(var, dtype, var.ty.shape)
+            rebuild.replace(var, rebuild.emit(carried, rebuild.fresh(f"{var.name}_carried")))
     for var in model.weights:
         array = rebuild.arrays[var]
         if carrier := CARRIERS.get(str(array.dtype)):
             carried = rebuild.parameter(array.astype(numpy_dtype(carrier)), var.name, takes_name=True)
             rebuild.replace(var, carried)
     for binding in bindings_of(model.main):
+        for constant in _constants(binding.value):
+            rebuild.replace(constant, _carried(constant))
         if _is_tensor(binding.var) and dtype_of(binding.var.ty) in CARRIERS:
             _carry(rebuild, binding)
         else:
@@ -59,24 +69,42 @@ def _carry(rebuild: Rebuild, binding: Binding) -> None:
     dtype = dtype_of(binding.var.ty) or ""
     name = binding.var.name
     value = binding.value
-    if isinstance(value, Call) and value.op == _CAST:
+    if not isinstance(value, Call):  # an alias, or one of the results of a call: rounded where it was made
+        exact = rebuild.new(value)
+        exact = exact if isinstance(exact, Var) else rebuild.emit(exact, rebuild.fresh(f"{name}_exact"))
+    elif value.op == _CAST:
         exact = rebuild.new(value.args[0])
     else:
         exact = rebuild.emit(_out_of(rebuild.new(value), CARRIERS[dtype]), rebuild.fresh(f"{name}_exact"))
-    ty = relax.TensorType(binding.var.ty.shape, CARRIERS[dtype])
-    rounded = relax.op.call_pure_packed(_rounding(dtype), exact, ty_args=ty)
-    rebuild.replace(binding.var, rebuild.emit(rounded, name))
+    rebuild.replace(binding.var, rebuild.emit(_rounded(exact, dtype, binding.var.ty.shape), name))
+
+
+def _rounded(exact: Any, dtype: str, shape: Any) -> Call:
+    """A call of numpy that rounds to a dtype and leaves the values in its carrier."""
+    return relax.op.call_pure_packed(_rounding(dtype), exact, ty_args=relax.TensorType(shape, CARRIERS[dtype]))
+
+
+def _constants(expr: Any) -> Iterator[GenericConst]:
+    """The constants that an expression reads in a dtype that needs a carrier: scales, bounds."""
+    if isinstance(expr, GenericConst) and _is_tensor(expr) and dtype_of(expr.ty) in CARRIERS:
+        yield expr
+    for part in expr.args if isinstance(expr, Call) else expr.fields if isinstance(expr, Tuple) else ():
+        yield from _constants(part)
+
+
+def _carried(constant: GenericConst) -> GenericConst:
+    carrier = CARRIERS[dtype_of(constant.ty) or ""]
+    return relax.const(array_of(constant).astype(numpy_dtype(carrier)), carrier)
 
 
 def _out_of(call: Call, carrier: str) -> Call:
     """The call with its result in the carrier, where its attributes name a result dtype."""
-    if not getattr(call.attrs, "out_dtype", None):
-        return call
-    return Call(call.op, call.args, with_attributes(call.attrs, out_dtype=carrier), call.ty_args)
+    named = {name: carrier for name in ("out_dtype", "dtype") if getattr(call.attrs, name, None)}
+    return Call(call.op, call.args, with_attributes(call.attrs, **named), call.ty_args) if named else call
 
 
-def _is_tensor(var: Var) -> bool:
-    return isinstance(var.ty, relax.TensorType)
+def _is_tensor(expr: Any) -> bool:
+    return isinstance(expr.ty, relax.TensorType)
 
 
 def _rounding(dtype: str) -> str:

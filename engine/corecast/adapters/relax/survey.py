@@ -1,7 +1,8 @@
 """A model in, its layer table out: every call of an operator in `main`, as plain data.
 
 What only prepares a weight (`permute_dims`, `astype`, `reshape` and the like on a parameter) is no layer: it runs once,
-and its result counts as that parameter. `enumerate_calls` gives the same calls under the same ids, for later passes.
+and its result counts as that parameter. A choice between branches is one layer, `if`: no layout or dtype is carried into
+a branch, so what stands inside it is no layer that a recipe could change. `enumerate_calls` gives the same calls under the same ids, for later passes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tvm.ir import Call as RelaxCall
 from tvm.ir import GenericConst, GlobalVar, IRModule, Op, Tuple, TupleGetItem, Var
 
 from corecast.adapters.relax.model import Model
+from corecast.adapters.relax.rebuild import bindings_of, reads
 from corecast.adapters.relax.tensors import plain_type
 from corecast.model import Attribute, Behaviour, Call, LayerTable, Operand, TensorType
 
@@ -23,6 +25,12 @@ from corecast.model import Attribute, Behaviour, Call, LayerTable, Operand, Tens
 WEIGHT_PREPARATION = frozenset(
     f"relax.{op}"
     for op in ("permute_dims", "astype", "reshape", "expand_dims", "squeeze", "broadcast_to", "layout_transform")
+)
+
+# What has a layout rule and cannot be lowered in another layout: transposed convolutions are compiled in NCHW with an
+# IOHW kernel (and likewise with one and three axes), and resizing in NCHW and NHWC, but in HWNC not.
+BOUND_TO_LAYOUT = frozenset(
+    "nn.conv1d_transpose nn.conv2d_transpose nn.conv3d_transpose image.resize2d image.resize3d".split()
 )
 
 
@@ -53,24 +61,16 @@ def enumerate_calls(function: relax.Function) -> Iterator[tuple[str, relax.VarBi
 
 def _calls(main: relax.Function, sources: _Sources) -> Iterator[tuple[str, relax.VarBinding]]:
     """The calls that are layers, under the names that recipes use; every other binding is noted in `sources`."""
-    for binding in _bindings(main.body):
+    for binding in bindings_of(main):
         value = binding.value
-        if not isinstance(value, RelaxCall) or not isinstance(value.op, Op):
+        if isinstance(value, relax.If):
+            yield "if", binding
+        elif not isinstance(value, RelaxCall) or not isinstance(value.op, Op):
             sources.alias(binding.var, value)
         elif value.op.name in WEIGHT_PREPARATION and sources.is_weight(value.args[0]):
             sources.alias(binding.var, value.args[0], binding.var.ty)
         else:
             yield _op_name(value, sources), binding
-
-
-def _bindings(body: Any) -> Iterator[relax.Binding]:
-    """The bindings of a body and of its branches, a branch before the binding that chooses it."""
-    for block in body.blocks:
-        for binding in block.bindings:
-            if isinstance(binding.value, relax.If):
-                yield from _bindings(binding.value.true_branch)
-                yield from _bindings(binding.value.false_branch)
-            yield binding
 
 
 def _op_name(call: RelaxCall, sources: _Sources) -> str:
@@ -83,15 +83,17 @@ def _op_name(call: RelaxCall, sources: _Sources) -> str:
 
 def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources) -> Call:
     value = binding.value
-    operands = tuple(operand for argument in value.args for operand in sources.operands(argument))
+    # A choice reads what its condition and its branches read.
+    arguments = value.args if isinstance(value, RelaxCall) else dict.fromkeys(reads(value))
+    operands = tuple(operand for argument in arguments for operand in sources.operands(argument))
     results = tuple(operand.type for operand in sources.produced(binding.var, index))
     return Call.model_construct(
         op=op,
         operands=operands,
         results=results,
-        attributes=_attributes(value),
+        attributes=_attributes(value) if isinstance(value, RelaxCall) else {},
         source=binding.var.name,
-        behaviour=_behaviour(value.op, operands, results),
+        behaviour=_behaviour(op, operands, results),
     )
 
 
@@ -192,13 +194,16 @@ def _plain(value: Any) -> Attribute:
     return str(value)
 
 
-def _behaviour(op: Op, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
-    """Whether ConvertLayout can take another layout through a call."""
+def _behaviour(op: str, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
+    """Whether ConvertLayout can take another layout through a call, and TVM can then lower it."""
+    if op in BOUND_TO_LAYOUT or op == "if":
+        return "original"
     if any(tensor.shape is None for tensor in [*(operand.type for operand in operands), *results]):
         return "unknown"
-    return "follows" if _has_layout_rule(op.name) else "original"
+    return "follows" if _has_layout_rule(op) else "original"
 
 
 @cache
 def _has_layout_rule(name: str) -> bool:
-    return Op.get(name).get_attr("FRelaxInferLayout") is not None
+    op = "matmul" if name == "nn.dense" else name
+    return Op.get(f"relax.{op}").get_attr("FRelaxInferLayout") is not None

@@ -40,7 +40,8 @@ def write_weights(parameters: Mapping[str, Array], path: Path) -> None:
     """Write parameters under their names."""
     special = {name: str(array.dtype) for name, array in parameters.items() if str(array.dtype) in _STORED_AS}
     stored = {
-        name: np.ascontiguousarray(array.astype(_STORED_AS[special[name]]) if name in special else array)
+        # Not `ascontiguousarray`, which makes a vector of a scalar.
+        name: np.asarray(array.astype(_STORED_AS[special[name]]) if name in special else array, order="C")
         for name, array in parameters.items()
     }
     save_file(stored, path, metadata={_METADATA: json.dumps(special, sort_keys=True)})
