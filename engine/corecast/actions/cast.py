@@ -11,10 +11,10 @@ import re
 from functools import cache
 from typing import ClassVar
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from corecast.lang.problems import nearest
-from corecast.model import WEIGHTED, Layer
+from corecast.model import WEIGHTED, Layer, dtype_bits
 from corecast.model.target import Target
 from corecast.recipe import Action, ChangeDType, Declined, Property
 
@@ -24,8 +24,9 @@ DTYPES = {
     "float8_e4m3": "float8_e4m3fn",  # TVM and ml_dtypes add what the name means: finite, with NaN
 }
 
-# What computes on integers and means the same there as on reals; sigmoid of an int8 does not.
-INTEGER_OPERATORS = frozenset(
+# What computes on integers and means the same there as on reals; sigmoid of an int8 does not. TVM gives the same
+# operators, and no others, a meaning on eight-bit floats.
+ARITHMETIC = frozenset(
     """
     matmul add subtract multiply maximum minimum negative abs clip concat nn.relu nn.max_pool1d nn.max_pool2d
     nn.max_pool3d max min sum
@@ -34,6 +35,11 @@ INTEGER_OPERATORS = frozenset(
 
 # Calls whose dtype or layout is all that they are about.
 CONVERSIONS = frozenset({"astype", "permute_dims", "layout_transform", "quantize", "dequantize"})
+
+# Calls of code that was written for the dtypes it has.
+FOREIGN = frozenset(
+    "call_tir call_tir_inplace call_tir_with_grad call_dps_packed call_pure_packed call_inplace_packed".split()
+)
 
 # A model has many layers and few dtypes.
 _change = cache(ChangeDType)
@@ -56,6 +62,18 @@ class Cast(Action):
             raise ValueError(f"unknown dtype `{dtype}`; {nearest(dtype, DTYPES) or 'known: ' + ', '.join(DTYPES)}")
         return dtype and DTYPES[dtype]
 
+    @field_validator("accumulator")
+    @classmethod
+    def _can_hold_sums(cls, accumulator: str | None, given: ValidationInfo) -> str | None:
+        dtype = given.data.get("dtype")
+        if accumulator is None or dtype is None:
+            return accumulator
+        if _is_integer(dtype) != _is_integer(accumulator):
+            raise ValueError(f"{dtype} is not accumulated in {accumulator}: integers go with integers, floats with floats")
+        if dtype_bits(accumulator) < dtype_bits(dtype):
+            raise ValueError(f"{dtype} is not accumulated in {accumulator}, which is narrower")
+        return accumulator
+
     @property
     def properties(self) -> tuple[Property, ...]:
         return ("dtype",)
@@ -67,20 +85,32 @@ class Cast(Action):
 
     @property
     def is_integer(self) -> bool:
-        return re.match("u?int", self.dtype) is not None
+        return _is_integer(self.dtype)
 
     def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeDType] | Declined:
         if layer.op in CONVERSIONS:
             return Declined("{} computes nothing, it converts", layer.op)
+        if layer.op in FOREIGN:
+            return Declined("{} calls code that was written for the dtypes it has", layer.op)
         if len(layer.results) != 1 or not layer.operands:
             return Declined("{} has {} results and {} operands", layer.op, len(layer.results), len(layer.operands))
         other = next((item.type.dtype for item in layer.operands if "float" not in item.type.dtype), None)
         if other:
             return Declined("{} takes {}, and only floats are cast", layer.op, other)
-        if self.is_integer and layer.op not in INTEGER_OPERATORS:
+        if "float" not in layer.results[0].dtype:
+            return Declined("its result is {}, not a float", layer.results[0].dtype)
+        if layer.attributes.get("dtype") not in (None, ""):
+            return Declined("{} says itself that its result is {}", layer.op, layer.attributes["dtype"])
+        if self.is_integer and layer.op not in ARITHMETIC:
             return Declined("{} does not compute on integers", layer.op)
+        if self.dtype.startswith("float8") and layer.op not in ARITHMETIC:
+            return Declined("{} does not compute in {}", layer.op, self.dtype)
         # Only what multiplies and adds has an accumulator; a relu computes in the dtype of its operands.
         accumulator = self.sums_in if layer.operator or layer.op == "matmul" else self.dtype
         if target and (objection := target.objection(self.dtype, self.sums_in)):
             return Declined("{}", objection)
         return (_change(dtype=self.dtype, accumulator=accumulator),)
+
+
+def _is_integer(dtype: str) -> bool:
+    return re.match("u?int", dtype) is not None

@@ -60,4 +60,7 @@ class SetLayout(Action):
             return Declined("no kernel layout belongs to {}; name one: `kernel {}`", self.data, operator.kernel)
         if sorted(kernel) != sorted(operator.kernel):
             return Declined("its kernel has the axes {}, and {} are others", operator.kernel, kernel)
+        own = (layer.data_layout, layer.kernel_layout)
+        if layer.behaviour == "original" and (self.data, kernel) != own:
+            return Declined("TVM compiles a {} in {} with the kernel {} only", layer.op, *own)
         return (_change(data=self.data, kernel=kernel),)

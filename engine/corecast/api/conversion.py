@@ -82,8 +82,10 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
     cut = before_softmax(reference), before_softmax(converted)
     if cut[0] and cut[1] and _result_types(cut[0]) == _result_types(cut[1]):
         reference, converted, compared = cut[0], cut[1], "outputs before the softmax"
-    if dtypes := emulated_dtypes(converted):
-        converted = emulate(converted)
+    coarse = emulated_dtypes(reference)
+    if dtypes := sorted({*coarse, *emulated_dtypes(converted)}):
+        # Both, or a model that was in float16 all along would be compared with another rounding than its own.
+        reference, converted = emulate(reference), emulate(converted)
         compared += f", {' and '.join(dtypes)} emulated by numpy"
     host = find_target("llvm")
     for model in (reference, converted):
@@ -99,6 +101,7 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
         plan=bundle.plan,
         seed=seed,
         compared=compared,
+        dtypes=coarse,
     )
 
 

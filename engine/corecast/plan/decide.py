@@ -298,7 +298,8 @@ class _Cascade:
             if clause.span.start in self.effective_skips:
                 continue
             if self.selection.layers(clause.selector):
-                self._warn("unused-skip", f"`{_quote(clause)}` stops no request", clause, "no rule reaches its layers")
+                help = "no request asks for its layers, another skip names them first, or all requests insist"
+                self._warn("unused-skip", f"`{_quote(clause)}` stops no request", clause, help)
             else:
                 help = self.selection.why_empty(clause.selector)
                 self._warn("unused-skip", f"`{_quote(clause)}` names no layer", clause, help)

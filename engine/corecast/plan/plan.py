@@ -71,11 +71,10 @@ class RuleOutcome(_Part):
 
 
 class ModelId(_Part):
-    """Which model a plan was made for; `weights` only where a decision read their values."""
+    """Which model a plan was made for."""
 
     name: str
     fingerprint: str
-    weights: str | None = None
 
 
 class RecipeId(_Part):

@@ -6,7 +6,7 @@ that, it has not seen anything, and the verdict is `vacuous`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Literal
 
@@ -64,12 +64,15 @@ class Verification(BaseModel):
         return "\n".join(lines)
 
 
-def tolerance_of(plan: Plan) -> float | None:
-    """The difference that a plan may make, or None where it casts to integers and no bound can be stated."""
+def tolerance_of(plan: Plan, dtypes: Iterable[str] = ()) -> float | None:
+    """The difference that a plan may make, or None where it casts to integers and no bound can be stated.
+
+    `dtypes` are those that the model had before: where it rounded, another order of summation may round otherwise.
+    """
     edits = [edit for edit in plan.decided("dtype").values() if isinstance(edit, ChangeDType)]
     if any(edit.dtype not in CAST_TOLERANCES for edit in edits):
         return None
-    used = {dtype for edit in edits for dtype in (edit.dtype, edit.accumulator)}
+    used = {*dtypes, *(dtype for edit in edits for dtype in (edit.dtype, edit.accumulator))}
     return max((CAST_TOLERANCES.get(dtype, LAYOUT_TOLERANCE) for dtype in used), default=LAYOUT_TOLERANCE)
 
 
@@ -82,6 +85,7 @@ def verify(
     plan: Plan,
     seed: int,
     compared: str,
+    dtypes: Iterable[str] = (),
 ) -> Verification:
     """Run the original, the converted and the disturbed model on the same inputs, and judge.
 
@@ -93,11 +97,12 @@ def verify(
         plan: what was carried out; it sets the tolerance.
         seed: where the inputs came from, for the record.
         compared: what the outputs are, for the reader.
+        dtypes: the dtypes of the original that the tolerance has to allow for.
     """
     reference = original(inputs)
     answers = converted(inputs)
     error = difference(reference, answers)
-    tolerance = tolerance_of(plan)
+    tolerance = tolerance_of(plan, dtypes)
     seen, layer = _seen(answers, inputs, controls, tolerance) if isfinite(error.max_relative) else (None, None)
     verdict, reason = _judge(error, seen, tolerance)
     return Verification(

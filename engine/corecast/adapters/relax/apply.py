@@ -5,11 +5,13 @@ Nothing is decided here. What was requested and what the resulting module says m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from corecast.adapters.relax.cleanup import MERGED
 from corecast.adapters.relax.compile import check_plan, compile_plan
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
@@ -27,7 +29,11 @@ class RealisedError(CorecastError):
 
 
 class Realised(BaseModel):
-    """What the converted module really has: planned layers that are as decided, and what runs at every inference."""
+    """What the converted module really has: planned layers that are as decided, and what runs at every inference.
+
+    Layout transforms and casts are those that the conversion added. There may be fewer than predicted: one that could
+    be merged with a transpose or cast of the model's own is not counted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,10 +78,12 @@ def apply(plan: Plan, prepared: Model) -> Conversion:
 
 
 def _realised(plan: Plan, before: LayerTable, converted: Model, after: LayerTable) -> Realised:
+    own = {layer.source for layer in before.layers}
+    added = Counter(layer.op for layer in after.layers if layer.source not in own)
     return Realised(
         layers=len(plan.layers),
-        layout_transforms=_count(after, "permute_dims") - _count(before, "permute_dims"),
-        casts=_count(after, "astype") - _count(before, "astype"),
+        layout_transforms=added["permute_dims"],
+        casts=added["astype"],
         parameter_bytes=sum(_bytes(array) for array in converted.parameters.values()),
     )
 
@@ -85,16 +93,14 @@ def _bytes(array: Array) -> int:
     return (array.size * dtype_bits(str(array.dtype)) + 7) // 8
 
 
-def _count(table: LayerTable, op: str) -> int:
-    return len(table.by_op.get(op, ()))
-
-
 def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[Problem]:
     # Converting renumbers no operator but the transposes and casts that it adds; a binding's name it never changes.
     converted = {layer.source: layer for layer in after.layers}
     for planned in plan.layers:
         old = before.by_id[planned.id]
         new = converted.get(old.source)
+        if old.op in MERGED:
+            continue  # Only `keep` can be decided on these, and what the model had of them may do without each other.
         for decision in filter(None, planned.decisions):
             found = "it is gone" if new is None else _objection(decision.edit, old, new)
             if found:

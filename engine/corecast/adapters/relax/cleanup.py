@@ -14,6 +14,10 @@ from corecast.adapters.relax.rebuild import Rebuild, bindings_of
 from corecast.adapters.relax.tensors import dtype_of, numpy_dtype
 
 
+# The layers that may go away here, the model's own ones too.
+MERGED = frozenset({"permute_dims", "astype"})
+
+
 @module_pass("Cleanup")
 class Cleanup:
     """Fold chains of transposes and of lossless casts, share equal ones, and drop what nobody reads."""

@@ -16,12 +16,15 @@ from tvm.ir import Call, IRModule, Var
 
 from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
-from corecast.adapters.relax.survey import enumerate_calls
+from corecast.adapters.relax.survey import BOUND_TO_LAYOUT, enumerate_calls
 from corecast.model import WEIGHTED
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeLayout
 
 _WITH_LAYOUT = {f"relax.{name}": operator for name, operator in WEIGHTED.items() if operator.has_layout}
+
+# These follow their input unless told otherwise, and cannot be lowered in every layout that it may have.
+_RESIZING = frozenset(f"relax.{name}" for name in BOUND_TO_LAYOUT if name.startswith("image.resize"))
 
 _TRANSPOSE = tvm.ir.Op.get("relax.permute_dims")
 
@@ -39,6 +42,8 @@ class ConvertLayout:
         layers = {binding.value: layer for layer, binding in enumerate_calls(module["main"])}
 
         def layout_of(call: Call) -> dict[str, list[str]]:
+            if call.op.name in _RESIZING:
+                return {call.op.name: [str(call.attrs.layout)]}
             operator = _WITH_LAYOUT.get(call.op.name)
             if operator is None:
                 return {}

@@ -19,6 +19,7 @@ from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 from corecast.adapters.relax.importer import import_onnx
 from corecast.adapters.relax.model import FEW, Array, Model, ModelError, Origin
 from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
+from corecast.adapters.relax.survey import input_count
 from corecast.adapters.relax.tensors import array_of, type_of
 from corecast.adapters.relax.weights import fill
 
@@ -143,6 +144,9 @@ def _assemble(
     main = module["main"]
     attached = list(main.attrs["params"]) if main.attrs and "params" in main.attrs else []
     count = len(main.params) - len(attached)
+    if (missing := count - input_count(main)) > 0:
+        message = f"the values of {missing} of the {missing + len(attached)} parameters of {name} are not in it"
+        raise ModelError.of("no-weights", message, "a conversion's weights are beside its module: name the whole bundle")
     parameters = {var.name: value.numpy() for var, value in zip(main.params[count:], attached, strict=True)}
     lifted = _lifted(main, labels)
     parameters.update((var.name, array) for var, array in lifted.values())

@@ -1,8 +1,9 @@
-"""A model in, its layer table out: every call of an operator in `main`, as plain data.
+"""A model in, its layer table out: every call of an operator in the body of `main`, as plain data.
 
 What only prepares a weight (`permute_dims`, `astype`, `reshape` and the like on a parameter) is no layer: it runs once,
 and its result counts as that parameter. A choice between branches is one layer, `if`: no layout or dtype is carried into
-a branch, so what stands inside it is no layer that a recipe could change. `enumerate_calls` gives the same calls under the same ids, for later passes.
+a branch, so what stands inside it is no layer that a recipe could change. `enumerate_calls` gives the same layers under
+the same ids, for later passes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def survey(model: Model | IRModule) -> LayerTable:
     calls: list[Call] = []
     for op, binding in _calls(main, sources):
         calls.append(_call(op, binding, len(calls), sources))
-    count = _input_count(main)
+    count = input_count(main)
     return LayerTable.of(
         calls,
         model=model.name if isinstance(model, Model) else "module",
@@ -93,7 +94,7 @@ def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources) -> 
         results=results,
         attributes=_attributes(value) if isinstance(value, RelaxCall) else {},
         source=binding.var.name,
-        behaviour=_behaviour(op, operands, results),
+        behaviour=_behaviour(op, value, operands, results),
     )
 
 
@@ -101,7 +102,7 @@ class _Sources:
     """Where each variable's tensors come from: a nest of operands, tuples as Python tuples."""
 
     def __init__(self, main: relax.Function) -> None:
-        count = _input_count(main)
+        count = input_count(main)
         self._of: dict[Var, Any] = {}
         for place, var in enumerate(main.params):
             role = "argument" if place < count else "parameter"
@@ -157,7 +158,7 @@ def _flat(found: Any) -> Iterator[Operand]:
             yield from _flat(item)
 
 
-def _input_count(main: relax.Function) -> int:
+def input_count(main: relax.Function) -> int:
     """How many of the arguments are real inputs; all of them where the module does not say."""
     return int(main.attrs["num_input"]) if main.attrs and "num_input" in main.attrs else len(main.params)
 
@@ -194,16 +195,15 @@ def _plain(value: Any) -> Attribute:
     return str(value)
 
 
-def _behaviour(op: str, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
+def _behaviour(op: str, value: Any, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
     """Whether ConvertLayout can take another layout through a call, and TVM can then lower it."""
     if op in BOUND_TO_LAYOUT or op == "if":
         return "original"
     if any(tensor.shape is None for tensor in [*(operand.type for operand in operands), *results]):
         return "unknown"
-    return "follows" if _has_layout_rule(op) else "original"
+    return "follows" if _has_layout_rule(value.op.name) else "original"
 
 
 @cache
 def _has_layout_rule(name: str) -> bool:
-    op = "matmul" if name == "nn.dense" else name
-    return Op.get(f"relax.{op}").get_attr("FRelaxInferLayout") is not None
+    return Op.get(name).get_attr("FRelaxInferLayout") is not None

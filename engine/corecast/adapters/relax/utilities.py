@@ -1,76 +1,23 @@
 """The utilities of TVM PR #6748 on a Relax module: `count_layers`, `recast`, `LayoutConfig` around `convert_layout`.
 
-The two kinds of `skip_layers` number layers differently, as they did there: `LayoutConfig` takes ordinals (the place
-among all nn.conv2d in binding order), `recast` takes depths from the first layer (layers that stand side by side share
-one). Negative entries count from the end in both. What the originals passed over without a word is an error here: an
-entry beyond the last layer, an operator that the module does not have.
+Which layers their numbers mean, and what is an error, `corecast.adapters.origin` says.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextvars import ContextVar
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 
 import tvm
 from tvm.ir import IRModule
 
-from corecast.actions.cast import DTYPES
+from corecast.adapters.origin import LayoutConfig, UtilityError, layout_edits, longest_chain, recast_edits
 from corecast.adapters.relax.cleanup import Cleanup
 from corecast.adapters.relax.layout import ConvertLayout
 from corecast.adapters.relax.recast import Recast
 from corecast.adapters.relax.survey import survey
-from corecast.lang.problems import CorecastError, Problem, nearest
-from corecast.model import WEIGHTED, Layer, LayerTable, Operator, count
-from corecast.recipe import ChangeDType, ChangeLayout
+from corecast.model import WEIGHTED
 
-# The operator whose layers LayoutConfig counts and can skip; no other one asked the original.
-_SKIPPABLE = "nn.conv2d"
-
-# What `default` stood for as a kernel layout in Relay's ConvertLayout. A recipe's own choice (DEFAULT_KERNELS) is what
-# today's kernels take, which for NHWC is another.
-_ORIGINAL_KERNELS = {
-    "nn.conv1d": {"NCW": "OIW", "NWC": "WIO"},
-    "nn.conv2d": {"NCHW": "OIHW", "NHWC": "HWIO", "HWNC": "HWOI"},
-    "nn.conv3d": {"NCDHW": "OIDHW", "NDHWC": "DHWIO"},
-    "nn.conv2d_transpose": {"NCHW": "IOHW", "NHWC": "HWIO"},
-}
-
-_AXES = re.compile(r"[A-Z]+")
-
-
-class UtilityError(CorecastError):
-    """Arguments that do not fit the module: operators, layouts, dtypes, layers to skip."""
-
-    @classmethod
-    def of(cls, slug: str, message: str, help: str | None = None) -> UtilityError:
-        return cls(Problem(slug, message, help=help))
-
-
-class LayoutConfig:
-    """Convolutions that `convert_layout` leaves alone inside a `with` block; of nested blocks the innermost decides.
-
-    It holds no counter, so one object serves any number of conversions, and it is seen by its own thread or task only.
-    """
-
-    def __init__(self, skip_layers: Sequence[int] = ()) -> None:
-        self.skip_layers = tuple(skip_layers)
-
-    def __enter__(self) -> LayoutConfig:
-        _CONFIGS.set((*_CONFIGS.get(), self))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _CONFIGS.set(_CONFIGS.get()[:-1])
-
-    def __repr__(self) -> str:
-        return f"LayoutConfig(skip_layers={list(self.skip_layers)})"
-
-
-_CONFIGS: ContextVar[tuple[LayoutConfig, ...]] = ContextVar("corecast.LayoutConfig", default=())
+__all__ = ["LayoutConfig", "UtilityError", "convert_layout", "count_layers", "recast"]
 
 
 def count_layers(module: IRModule, ops: Sequence[str]) -> int:
@@ -78,8 +25,7 @@ def count_layers(module: IRModule, ops: Sequence[str]) -> int:
 
     It is the same whatever the order of arguments and whatever stands in between. Raises `UtilityError`.
     """
-    _check_operators(ops)
-    return count(survey(module), ops).chain
+    return longest_chain(survey(module), ops, _operators())
 
 
 def recast(
@@ -100,16 +46,7 @@ def recast(
 
     Raises `UtilityError`.
     """
-    result = _dtype(out_dtype or dtype)
-    table = survey(module)
-    listed = _matched(table, ops)
-    skipped = _at_depths(table, ops, skip_layers)
-    edits = {
-        layer.id: ChangeDType(dtype=_dtype(dtype), accumulator=result) for layer in listed if layer.index not in skipped
-    }
-    for layer in listed:
-        _check_castable(layer)
-    return _applied(module, Recast(edits))
+    return _applied(module, Recast(recast_edits(survey(module), dtype, out_dtype, ops, skip_layers, _operators())))
 
 
 def convert_layout(module: IRModule, desired_layouts: Mapping[str, Sequence[str]]) -> IRModule:
@@ -122,133 +59,14 @@ def convert_layout(module: IRModule, desired_layouts: Mapping[str, Sequence[str]
 
     Raises `UtilityError`.
     """
-    table = survey(module)
-    listed = _matched(table, tuple(desired_layouts))
-    for op, layouts in desired_layouts.items():
-        _check_layouts(op, layouts)
-    skipped = _at_ordinals(table, desired_layouts)
-    edits = {layer.id: _layouts(layer, *desired_layouts[layer.op]) for layer in listed if layer.id not in skipped}
-    return _applied(module, ConvertLayout(edits))
+    return _applied(module, ConvertLayout(layout_edits(survey(module), desired_layouts, _operators())))
 
 
 def _applied(module: IRModule, change: tvm.transform.Pass) -> IRModule:
     return tvm.transform.Sequential([change, Cleanup()], name="corecast")(module)
 
 
-# ── which layers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _matched(table: LayerTable, ops: Sequence[str]) -> list[Layer]:
-    """The layers of the listed operators; to list none is no mistake, to list what nobody calls is one."""
-    _check_operators(ops)
-    listed = [layer for layer in table.layers if layer.op in ops]
-    if ops and not listed:
-        help = f"it has {', '.join(table.by_op)}" if table.by_op else "it calls no operator at all"
-        raise UtilityError.of("nothing-matched", f"the module has no {' and no '.join(ops)}", help)
-    return listed
-
-
-def _check_operators(ops: Sequence[str]) -> None:
-    known = {name.removeprefix("relax.") for name in tvm.ir.Op.list_op_names() if name.startswith("relax.")}
-    known |= WEIGHTED.keys()
-    unknown = [op for op in ops if op not in known]
-    if unknown:
-        message = f"Relax has no operator {' and no '.join(unknown)}"
-        raise UtilityError.of("unknown-operator", message, nearest(unknown[0], known))
-
-
-def _at_ordinals(table: LayerTable, ops: Collection[str]) -> set[str]:
-    """The convolutions that the current `LayoutConfig` skips."""
-    configs = _CONFIGS.get()
-    if not configs or not configs[-1].skip_layers:
-        return set()
-    if _SKIPPABLE not in ops:
-        message = f"{configs[-1]} skips nothing: it counts {_SKIPPABLE} only, and no layout is desired for it"
-        raise UtilityError.of("unused-skip", message)
-    layers = table.by_op.get(_SKIPPABLE, ())
-    return {layers[place].id for place in _places(configs[-1].skip_layers, len(layers), "ordinal")}
-
-
-def _at_depths(table: LayerTable, ops: Collection[str], skip_layers: Sequence[int]) -> set[int]:
-    """The layers to skip by their depth: how many listed ones follow on the longest path, counted from the first."""
-    after = _depths(table, ops)
-    first = max(after.values(), default=-1)
-    wanted = set(_places(skip_layers, first + 1, "depth"))
-    return {layer for layer, depth in after.items() if first - depth in wanted}
-
-
-def _depths(table: LayerTable, ops: Collection[str]) -> dict[int, int]:
-    """How many listed layers follow each of them on the longest path to the output; `Layer.depth` has one operator."""
-    longest: dict[int, int] = {}
-    depths: dict[int, int] = {}
-    for layer in reversed(table.layers):
-        after = max((longest[consumer] for consumer in layer.consumers), default=0)
-        if layer.op in ops:
-            depths[layer.index] = after
-            after += 1
-        longest[layer.index] = after
-    return depths
-
-
-def _places(entries: Sequence[int], count: int, kind: str) -> Iterator[int]:
-    """The entries as places from 0 to below `count`."""
-    beyond = [entry for entry in entries if not -count <= entry < count]
-    if beyond:
-        numbers = ", ".join(map(str, beyond))
-        help = f"they run from 0 to {count - 1}, or from -{count} to -1" if count else "there is no layer to skip"
-        raise UtilityError.of("skip-out-of-range", f"no layer has the {kind} {numbers} in skip_layers", help)
-    return (entry % count for entry in entries)
-
-
-# ── what they become ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _dtype(name: str) -> str:
-    if name not in DTYPES:
-        raise UtilityError.of("unknown-dtype", f"unknown dtype `{name}`", nearest(name, DTYPES))
-    return DTYPES[name]
-
-
-def _check_castable(layer: Layer) -> None:
-    if len(layer.results) != 1 or not layer.operands:
-        message = f"{layer.id} has {len(layer.results)} results and {len(layer.operands)} operands"
-        raise UtilityError.of("not-castable", message, "only a call with one result can be recast")
-
-
-def _check_layouts(op: str, layouts: Sequence[str]) -> None:
-    operator = WEIGHTED.get(op)
-    if operator is None or not operator.has_layout:
-        message = f"{op} has no layout of its own"
-        raise UtilityError.of("no-layout", message, "it takes its input's; name the convolutions")
-    if isinstance(layouts, str) or len(layouts) != 2:
-        raise UtilityError.of("two-layouts", f"{op} needs two layouts, of its data and of its kernel, not {layouts!r}")
-    data, kernel = layouts
-    _check_axes(operator, data, operator.data)
-    if kernel != "default":
-        _check_axes(operator, kernel, operator.kernel)
-
-
-def _check_axes(operator: Operator, layout: str, axes: str) -> None:
-    if not _AXES.fullmatch(layout) or sorted(layout) != sorted(axes):
-        message = f"{layout} is no layout for {operator.name}"
-        raise UtilityError.of("unknown-layout", message, f"its axes are those of {axes}, each once and unpacked")
-
-
-def _layouts(layer: Layer, data: str, kernel: str) -> ChangeLayout:
-    return ChangeLayout(data=data, kernel=_default_kernel(layer, data) if kernel == "default" else kernel)
-
-
-def _default_kernel(layer: Layer, data: str) -> str:
-    """The kernel layout that Relay's ConvertLayout chose for a data layout."""
-    known = _ORIGINAL_KERNELS.get(layer.op, {})
-    if data not in known:
-        message = f"no default kernel layout belongs to {data} for {layer.op}"
-        help = f"name one, or take {' or '.join(known)}" if known else "name one"
-        raise UtilityError.of("no-default-kernel", message, help)
-    if data == "NHWC" and layer.op == _SKIPPABLE and _is_depthwise(layer):
-        return "HWOI"
-    return known[data]
-
-
-def _is_depthwise(layer: Layer) -> bool:
-    return layer.groups > 1 and layer.size("C") == layer.size("O") == layer.groups
+def _operators() -> dict[str, str]:
+    """Relax's operators; the layer table has their names, and some for calls that Relax has no single operator for."""
+    names = {name.removeprefix("relax.") for name in tvm.ir.Op.list_op_names() if name.startswith("relax.")}
+    return {name: name for name in names | WEIGHTED.keys()}

@@ -13,18 +13,14 @@ from pydantic import BaseModel, ConfigDict
 from tvm import relay
 from tvm.ir import IRModule
 
-from corecast.adapters.relay.compile import check_plan, compile_plan
+from corecast.adapters.agreement import RealisedError, check_plan, objection
+from corecast.adapters.relay.compile import compile_plan
 from corecast.adapters.relay.survey import survey
-from corecast.lang.problems import CorecastError, Problem
+from corecast.lang.problems import Problem
 from corecast.model import Layer, LayerTable
 from corecast.plan import Decision, Plan
-from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Tune
 
-
-class RealisedError(CorecastError):
-    """A converted module that is not what the plan asked for."""
-
-    exit_status = 1
+__all__ = ["Conversion", "Realised", "RealisedError", "apply", "realised"]
 
 
 class Realised(BaseModel):
@@ -91,7 +87,7 @@ def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[
         old = before.by_id[planned.id]
         new = converted.layer(old)
         for decision in filter(None, planned.decisions):
-            found = "it is gone" if new is None else _objection(decision.edit, old, new)
+            found = "it is gone" if new is None else objection(decision.edit, old, new)
             if found:
                 yield _problem(planned.id, decision, found)
 
@@ -123,27 +119,3 @@ def _numbered(table: LayerTable) -> Iterator[tuple[tuple[str, int], Layer]]:
         op = "add" if layer.op == "nn.bias_add" else layer.op
         yield (op, seen[op]), layer
         seen[op] += 1
-
-
-def _objection(edit: Edit, old: Layer, new: Layer) -> str | None:
-    """What a converted layer has instead of what was decided, or None."""
-    match edit:
-        case ChangeLayout(data=data, kernel=kernel):
-            return _unless((new.data_layout, new.kernel_layout), (data, kernel))
-        case ChangeDType(dtype=dtype, accumulator=accumulator):
-            wanted = {operand.type.dtype for operand in new.operands}
-            return _unless((wanted, new.results[0].dtype), ({dtype}, accumulator))
-        case Keep(property="layout"):
-            return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
-        case Keep(property="dtype"):
-            return _unless(_dtypes(new), _dtypes(old))
-        case Keep() | Tune():
-            return None  # a schedule is no part of the IR yet
-
-
-def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:
-    return [operand.type.dtype for operand in layer.operands], [result.dtype for result in layer.results]
-
-
-def _unless(found: object, wanted: object) -> str | None:
-    return None if found == wanted else f"and the module has {found}"

@@ -6,41 +6,29 @@ The passes run in a `tvm.transform.Sequential` among TVM's own. Dtypes come firs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import tvm
 from tvm.ir import IRModule
 
+from corecast.adapters.agreement import PassList, PlanMismatchError, check_plan
 from corecast.adapters.relay.layout import ConvertLayout
 from corecast.adapters.relay.passes import module_pass
 from corecast.adapters.relay.recast import Recast
 from corecast.adapters.relay.survey import survey
-from corecast.lang.problems import CorecastError, Problem
-from corecast.model import LayerTable
-from corecast.plan import Plan, compress
+from corecast.plan import Plan
 from corecast.recipe import ChangeDType, ChangeLayout
 
-
-class PlanMismatchError(CorecastError):
-    """A plan that was made for another module than the one at hand."""
+__all__ = ["CheckPlan", "Passes", "PlanMismatchError", "check_plan", "compile_plan"]
 
 
 @dataclass(frozen=True)
-class Passes:
+class Passes(PassList[tvm.transform.Pass]):
     """The passes of a plan in order; each prints what it does, and each is a `tvm.transform.Pass`."""
-
-    passes: tuple[tvm.transform.Pass, ...]
-
-    def __iter__(self) -> Iterator[tvm.transform.Pass]:
-        return iter(self.passes)
 
     def sequential(self) -> tvm.transform.Sequential:
         """All of them as one pass."""
         return tvm.transform.Sequential(list(self.passes), name="corecast")
-
-    def __str__(self) -> str:
-        return "\n".join(str(item) for item in self.passes)
 
 
 def compile_plan(plan: Plan) -> Passes:
@@ -70,19 +58,3 @@ class CheckPlan:
 
     def __str__(self) -> str:
         return f"corecast.CheckPlan: {len(self.plan.layers)} layers of {self.plan.model.name}"
-
-
-def check_plan(plan: Plan, table: LayerTable) -> None:
-    """Compare the layers that a plan names with those of a module. Raises `PlanMismatchError`."""
-    missing = [layer.id for layer in plan.layers if layer.id not in table.by_id]
-    changed = [
-        layer.id for layer in plan.layers if layer.id in table.by_id and table.by_id[layer.id].hash != layer.hash
-    ]
-    differences = []
-    if missing:
-        differences.append(f"it has no {compress(missing)}")
-    if changed:
-        differences.append(f"{compress(changed)} has other attributes, shapes or neighbours")
-    if differences:
-        message = f"this plan was made for another module ({plan.model.name}): {'; '.join(differences)}"
-        raise PlanMismatchError(Problem("plan-mismatch", message, help="make it anew from this module's layer table"))

@@ -14,14 +14,12 @@ import tvm
 from tvm import relay
 from tvm.ir import IRModule, Op
 
+from corecast.adapters.origin import SKIPPABLE
 from corecast.adapters.relay.passes import module_pass, with_functions, with_main
 from corecast.adapters.relay.survey import enumerate_calls
 from corecast.lang.problems import CorecastError, Problem
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeLayout
-
-# The only operator (with its deformable sibling, which has no layout to change here) that asks a LayoutConfig.
-SKIPPABLE = "nn.conv2d"
 
 
 class LayoutError(CorecastError):

@@ -1,0 +1,81 @@
+"""A plan and the layers of a module in, what they disagree on out; it knows no IR and needs no TVM.
+
+They must agree twice: before, for the plan must have been made for this module; after, for the converted module must
+have what was decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import Layer, LayerTable
+from corecast.plan import Plan, compress
+from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Tune
+
+_Pass = TypeVar("_Pass")
+
+
+class PlanMismatchError(CorecastError):
+    """A plan that was made for another model than the one at hand."""
+
+
+class RealisedError(CorecastError):
+    """A converted module that is not what the plan asked for."""
+
+    exit_status = 1
+
+
+@dataclass(frozen=True)
+class PassList(Generic[_Pass]):
+    """The passes of a plan in order; each prints what it does."""
+
+    passes: tuple[_Pass, ...]
+
+    def __iter__(self) -> Iterator[_Pass]:
+        return iter(self.passes)
+
+    def __str__(self) -> str:
+        return "\n".join(str(item) for item in self.passes)
+
+
+def check_plan(plan: Plan, table: LayerTable) -> None:
+    """Compare the layers that a plan names with those of a module. Raises `PlanMismatchError`."""
+    missing = [layer.id for layer in plan.layers if layer.id not in table.by_id]
+    changed = [
+        layer.id for layer in plan.layers if layer.id in table.by_id and table.by_id[layer.id].hash != layer.hash
+    ]
+    differences = []
+    if missing:
+        differences.append(f"it has no {compress(missing)}")
+    if changed:
+        differences.append(f"{compress(changed)} has other attributes, shapes or neighbours")
+    if differences:
+        message = f"this plan was made for another model ({plan.model.name}): {'; '.join(differences)}"
+        raise PlanMismatchError(Problem("plan-mismatch", message, help="make it anew: `corecast plan RULES MODEL`"))
+
+
+def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
+    """What a converted layer has instead of what was decided, or None."""
+    match edit:
+        case ChangeLayout(data=data, kernel=kernel):
+            return _unless((new.data_layout, new.kernel_layout), (data, kernel))
+        case ChangeDType(dtype=dtype, accumulator=accumulator):
+            wanted = {operand.type.dtype for operand in new.operands}
+            return _unless((wanted, new.results[0].dtype), ({dtype}, accumulator))
+        case Keep(property="layout"):
+            return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
+        case Keep(property="dtype"):
+            return _unless(_dtypes(new), _dtypes(old))
+        case Keep() | Tune():
+            return None  # a schedule is no part of the IR yet
+
+
+def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:
+    return [operand.type.dtype for operand in layer.operands], [result.dtype for result in layer.results]
+
+
+def _unless(found: object, wanted: object) -> str | None:
+    return None if found == wanted else f"and the module has {found}"

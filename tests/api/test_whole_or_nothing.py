@@ -1,0 +1,94 @@
+"""A bundle appears whole or not at all, whatever stops it; and outputs overwrite nothing that is not theirs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from pathlib import Path
+
+import networks
+import pytest
+
+from corecast.adapters.relax import bundle as bundles
+from corecast.api import apply, plan, prepare, read_recipe, survey, write_bundle
+from corecast.api.cli import INTERRUPTED, main
+from corecast.lang import Source
+
+NETWORK = """
+data: float32 1x3x8x8
+nn.conv2d#0(data, %w: float32 4x3x3x3) -> float32 1x4x6x6 @conv
+return nn.conv2d#0
+"""
+
+
+@pytest.fixture
+def conversion():
+    model = prepare(networks.model_of(NETWORK))
+    table = survey(model)
+    return apply(plan(read_recipe(Source("case.rules", "match nn.conv2d, set layout HWNC"), table), table), model)
+
+
+@pytest.mark.parametrize(
+    "stop", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), RuntimeError("inside TVM")]
+)
+def test_what_stops_a_bundle_leaves_nothing(
+    conversion, stop: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, an interrupt and a fault in the middle of writing: the folder is as it was."""
+
+    def stopped(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(bundles, "write_weights", stopped)
+    with pytest.raises(type(stop)):
+        write_bundle(conversion, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_is_told_even_where_tvm_makes_another_error_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TVM's interface turns it into a RuntimeError, which would read as a fault of ours."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("<empty>") from None
+
+    monkeypatch.setattr("corecast.api.cli.app", interrupted)
+    assert main(["count", "model.onnx"]) == INTERRUPTED
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_plan_overwrites_plans_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`-o` with the model's own name once would have cost the model."""
+    table = tmp_path / "layers.json"
+    table.write_text(survey(networks.model_of(NETWORK)).model_dump_json(), encoding="utf-8")
+    rules = tmp_path / "case.rules"
+    rules.write_text("match nn.conv2d, set layout HWNC\n", encoding="utf-8")
+    assert main(["plan", str(rules), str(table), "-o", str(rules)]) == 2
+    assert "is no plan" in capsys.readouterr().err
+    assert rules.read_text(encoding="utf-8").startswith("match")
+    for _ in range(2):
+        assert main(["plan", str(rules), str(table), "-o", str(tmp_path / "plan.yaml")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case.rules", "layers.json", "plan.yaml"]
+
+
+def test_a_plan_goes_through_a_pipe(tmp_path: Path) -> None:
+    """What is no regular file is written to as it is."""
+    table = tmp_path / "layers.json"
+    table.write_text(survey(networks.model_of(NETWORK)).model_dump_json(), encoding="utf-8")
+    rules = tmp_path / "case.rules"
+    rules.write_text("match nn.conv2d, set layout HWNC\n", encoding="utf-8")
+    assert main(["plan", str(rules), str(table), "-o", "/dev/null"]) == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_plan_that_names_too_many_layers_is_refused(tmp_path: Path) -> None:
+    """A few bytes can name more layers than there is memory for."""
+    from corecast.plan import PlanFileError, parse_plan
+
+    with pytest.raises(PlanFileError, match=r"more than"):
+        parse_plan("corecast_plan: 1\ndecisions:\n- layers: nn.conv2d#0..99999999999\n")
