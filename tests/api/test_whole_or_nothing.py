@@ -86,7 +86,7 @@ def test_a_plan_goes_through_a_pipe(tmp_path: Path) -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_plan_that_names_too_many_layers_is_refused(tmp_path: Path) -> None:
+def test_a_plan_that_names_too_many_layers_is_refused() -> None:
     """A few bytes can name more layers than there is memory for."""
     from corecast.plan import PlanFileError, parse_plan
 
