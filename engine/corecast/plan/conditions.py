@@ -186,6 +186,8 @@ class Conditions:
             return None
         if isinstance(expression, nodes.And):
             return next(filter(None, (self.objection(part, steps) for part in expression.parts)))
+        if isinstance(expression, nodes.Name) and not isinstance(value := self.compile(expression)(steps), bool | None):
+            return f"`{expression.name}` is {_show(value)}, which is no condition: compare it with something"
         names = dict.fromkeys(_names(expression))
         values = ", ".join(
             f"{name} is {_show(self._name(name)(steps))}"
