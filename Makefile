@@ -27,6 +27,7 @@ help: ## list the targets
 demo: $(ready) ## run the demonstration; it writes under demo/ only
 	@$(bin)/python examples/demo.py
 
+# The Relay tests come first: they leave the layer tables that the others compare with those of Relax.
 test: $(ready) test-lint test-relay ## lint, check types and layers, then run the tests
 	@$(bin)/python -m pytest -q -n 2 --dist worksteal
 	if [ -f $(skipped) ]; then cat $(skipped); fi
@@ -42,7 +43,7 @@ test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
 # integration that is a failure.
 test-relay: $(ready) ## test the Relay adapter beside the original's code, in .venv-relay
 	@rm -f $(skipped)
-	if reason=$$($(bin)/python relay-environment/set_up.py); then
+	if reason=$$($(bin)/python tests/relay/environment/set_up.py); then
 	  $(relay)/bin/python -m pytest -q -n 2 --dist worksteal tests/relay
 	else
 	  [ "$${CI:-}" != true ] || { echo "Relay tests cannot run: $$reason" >&2; exit 1; }

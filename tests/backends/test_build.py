@@ -52,6 +52,16 @@ def test_inputs_that_do_not_fit_are_an_error_that_says_how(
         Runner(build(four_convolutions, cpu), weights)(*inputs)
 
 
+def test_a_scalar_parameter_stays_a_scalar(cpu: Target):
+    """A bound or a scale without axes: a vector of one element does not fit."""
+    x, scale = (relax.Var(name, relax.TensorType(shape, "float32")) for name, shape in (("x", (3,)), ("scale", ())))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x, scale]):
+        builder.emit_func_output(builder.emit(relax.op.multiply(x, scale)))
+    runner = Runner(build(builder.get(), cpu), {"scale": np.array(2, np.float32)})
+    np.testing.assert_array_equal(runner(np.arange(3, dtype=np.float32))[0], [0, 2, 4])
+
+
 def test_a_parameter_that_the_module_does_not_take_is_an_error(
     four_convolutions: IRModule, weights: dict[str, np.ndarray], cpu: Target
 ):

@@ -1,5 +1,8 @@
 """Where we give another answer than the original on purpose: each test shows both, and says which defect it is."""
 
+import re
+from pathlib import Path
+
 import pytest
 import tvm
 from relay import originals
@@ -192,3 +195,12 @@ def test_deviation_a_lower_optimization_level_converts_nothing():
         theirs = tvm.transform.Sequential([relay.transform.ConvertLayout(HWNC)])(module)
         ours = convert_layout(module, HWNC)
     assert (realised(theirs)[0][1], realised(ours)[0][1]) == ("NCHW", "HWNC")
+
+
+def test_the_docs_name_every_deviation():
+    """And no test that there is not."""
+    page = (Path(__file__).parents[2] / "docs" / "from-relay.md").read_text(encoding="utf-8")
+    section = page.partition("\n### What answers otherwise on Relay\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(test_deviation_\w+)`", section)) == {
+        name for name in globals() if "test_deviation_" in name
+    }

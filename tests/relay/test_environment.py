@@ -25,7 +25,7 @@ def versions(name: str) -> dict[str, set[str]]:
 
 
 def test_versions_agree_with_the_main_environment():
-    main, here = versions("constraints.txt"), versions("constraints-relay.txt")
+    main, here = versions("constraints.txt"), versions("tests/relay/environment/constraints-relay.txt")
     differing = {name for name in main.keys() & here.keys() if main[name] != here[name]}
     assert differing == OTHER_HERE
 

@@ -140,3 +140,11 @@ def test_every_input_that_does_not_fit_is_named() -> None:
     with pytest.raises(InputError) as caught:
         check_inputs({"data": np.zeros((1, 5), "float32"), "extra": np.zeros(1)}, TYPES)
     assert [problem.slug for problem in caught.value.problems] == ["unknown-input", "wrong-input", "missing-input"]
+
+
+def test_a_model_that_rounds_itself_widens_the_tolerance() -> None:
+    """The coarsest of its dtypes and the plan's; whole numbers allow nothing of their own."""
+    layout = planned("set layout HWNC")
+    bounds = [tolerance_of(layout, dtypes) for dtypes in ((), ("float16",), ("bfloat16", "float16"), ("int4",))]
+    assert bounds == [1e-4, 1e-2, 8e-2, 1e-4]
+    assert tolerance_of(planned("cast int8"), ("float16",)) is None

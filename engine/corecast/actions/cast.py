@@ -24,14 +24,16 @@ DTYPES = {
     "float8_e4m3": "float8_e4m3fn",  # TVM and ml_dtypes add what the name means: finite, with NaN
 }
 
-# What computes on integers and means the same there as on reals; sigmoid of an int8 does not. TVM gives the same
-# operators, and no others, a meaning on eight-bit floats.
+# What computes on integers and means the same there as on reals; sigmoid of an int8 does not.
 ARITHMETIC = frozenset(
     """
     matmul add subtract multiply maximum minimum negative abs clip concat nn.relu nn.max_pool1d nn.max_pool2d
     nn.max_pool3d max min sum
     """.split()
 ) | set(WEIGHTED)
+
+# What computes on eight-bit floats: TVM refuses most functions of them (exp, softmax, norms).
+FLOAT8_OPERATORS = ARITHMETIC | {"divide"}
 
 # Calls whose dtype or layout is all that they are about.
 CONVERSIONS = frozenset({"astype", "permute_dims", "layout_transform", "quantize", "dequantize"})
@@ -69,9 +71,9 @@ class Cast(Action):
         if accumulator is None or dtype is None:
             return accumulator
         if _is_integer(dtype) != _is_integer(accumulator):
-            raise ValueError(f"{dtype} is not accumulated in {accumulator}: integers go with integers, floats with floats")
+            raise ValueError(f"{dtype} is not summed in {accumulator}: integers go with integers, floats with floats")
         if dtype_bits(accumulator) < dtype_bits(dtype):
-            raise ValueError(f"{dtype} is not accumulated in {accumulator}, which is narrower")
+            raise ValueError(f"{dtype} is not summed in {accumulator}, which is narrower")
         return accumulator
 
     @property
@@ -103,7 +105,7 @@ class Cast(Action):
             return Declined("{} says itself that its result is {}", layer.op, layer.attributes["dtype"])
         if self.is_integer and layer.op not in ARITHMETIC:
             return Declined("{} does not compute on integers", layer.op)
-        if self.dtype.startswith("float8") and layer.op not in ARITHMETIC:
+        if self.dtype.startswith("float8") and layer.op not in FLOAT8_OPERATORS:
             return Declined("{} does not compute in {}", layer.op, self.dtype)
         # Only what multiplies and adds has an accumulator; a relu computes in the dtype of its operands.
         accumulator = self.sums_in if layer.operator or layer.op == "matmul" else self.dtype

@@ -23,9 +23,9 @@ class PlanMismatchError(CorecastError):
 
 
 class RealisedError(CorecastError):
-    """A converted module that is not what the plan asked for."""
+    """A converted module that is not what the plan asked for: a fault of ours or of the compiler's."""
 
-    exit_status = 1
+    exit_status = 3
 
 
 @dataclass(frozen=True)

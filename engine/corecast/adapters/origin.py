@@ -77,7 +77,7 @@ def longest_chain(table: LayerTable, ops: Sequence[str], known_operators: Mappin
 def layout_edits(
     table: LayerTable, desired_layouts: Mapping[str, Sequence[str]], known_operators: Mapping[str, str]
 ) -> dict[str, ChangeLayout]:
-    """What the layers become that the current `LayoutConfig` does not skip, by id.
+    """What the layers become that the current `LayoutConfig` does not skip, by id; a kernel `default` stays one.
 
     Args:
         table: of the module as it is.
@@ -92,7 +92,16 @@ def layout_edits(
     for op, layouts in wanted.items():
         _check_layouts(op, layouts)
     skipped = _at_ordinals(table, names)
-    return {layer.id: _layouts(layer, *wanted[layer.op]) for layer in listed if layer.id not in skipped}
+    edits = {op: ChangeLayout(data=data, kernel=kernel) for op, (data, kernel) in wanted.items()}
+    return {layer.id: edits[layer.op] for layer in listed if layer.id not in skipped}
+
+
+def with_named_kernels(table: LayerTable, edits: Mapping[str, ChangeLayout]) -> dict[str, ChangeLayout]:
+    """The edits with each kernel layout `default` replaced by the one that Relay's ConvertLayout chooses.
+
+    Relay itself is handed the `default`: with names, depthwise layers and others would be converted in two runs.
+    """
+    return {layer: _named(table.by_id[layer], edit) for layer, edit in edits.items()}
 
 
 def recast_edits(
@@ -225,12 +234,12 @@ def _check_axes(operator: Operator, layout: str, axes: str) -> None:
         raise UtilityError.of("unknown-layout", message, f"its axes are those of {axes}, each once and unpacked")
 
 
-def _layouts(layer: Layer, data: str, kernel: str) -> ChangeLayout:
-    return ChangeLayout(data=data, kernel=_default_kernel(layer, data) if kernel == "default" else kernel)
+def _named(layer: Layer, edit: ChangeLayout) -> ChangeLayout:
+    kernel = _default_kernel(layer, edit.data) if edit.kernel == "default" else edit.kernel
+    return ChangeLayout(data=edit.data, kernel=kernel)
 
 
 def _default_kernel(layer: Layer, data: str) -> str:
-    """The kernel layout that Relay's ConvertLayout chooses for a data layout."""
     if data == "NHWC" and layer.op == "nn.conv2d" and _is_depthwise(layer):
         return "HWOI"
     return _ORIGINAL_KERNELS[layer.op][data]

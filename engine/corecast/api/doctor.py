@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, requires, version
-from importlib.util import find_spec
 
 import typer
 from packaging.requirements import Requirement
@@ -13,12 +12,6 @@ from pydantic import BaseModel, ConfigDict
 
 from corecast.api.options import Json
 from corecast.report import Reporter
-
-# What works without them, and what they add.
-OPTIONAL = {
-    "torch": "models from torch.export",
-    "onnxruntime": "a second opinion on ONNX models",
-}
 
 
 class Finding(BaseModel):
@@ -39,7 +32,7 @@ class Finding(BaseModel):
 def doctor(json_: Json = False) -> None:
     """Say which versions are installed, whether they fit together, and what this machine can do."""
     reporter = Reporter()
-    findings = [*_requirements(), *_tvm(), *_machine(), *_optional()]
+    findings = [*_requirements(), *_tvm(), *_machine()]
     if json_:
         reporter.json("[" + ",\n".join(item.model_dump_json() for item in findings) + "]")
     else:
@@ -86,10 +79,3 @@ def _tvm() -> list[Finding]:
 
 def _machine() -> list[Finding]:
     return [Finding(what="cores", found=str(os.cpu_count()))]
-
-
-def _optional() -> list[Finding]:
-    return [
-        Finding(what=name, found=version(name) if find_spec(name) else f"not installed ({what})")
-        for name, what in OPTIONAL.items()
-    ]

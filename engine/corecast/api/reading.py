@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -34,6 +34,10 @@ from corecast.report import Reporter, counts_table, layers_table
 if TYPE_CHECKING:
     from corecast.plan import Plan
 
+IrName = Annotated[Literal["relax", "relay"], typer.Option("--ir", help="Which IR of TVM to compile for.")]
+EmitPath = Annotated[
+    Path | None, typer.Option("--emit", help="With --ir relay: write the conversion here, as a script for that TVM.")
+]
 Ops = Annotated[list[str] | None, typer.Option("--op", help="Only this operator. Repeatable.")]
 
 
@@ -210,20 +214,42 @@ def compile_(
     target: TargetName = None,
     weights: Weights = None,
     shape: Shapes = None,
+    ir: IrName = "relax",
+    emit: EmitPath = None,
     json_: Json = False,
 ) -> None:
-    """Print the TVM passes that a recipe compiles to for a model."""
-    from corecast.adapters.relax import compile_plan
-
+    """Print the TVM passes that a recipe compiles to for a model, or write them as a script for Relay."""
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
+    _check_ir(table, ir, emit)
     decided = make_plan(read_recipe(rules, table), table, target_of(target))
+    if emit:
+        from corecast.adapters.relay import emit as script_of
+
+        script = script_of(decided)
+        write_whole(emit, lambda draft: draft.write_text(script, encoding="utf-8"))
+        reporter.text(f"wrote {emit}: run it where TVM has Relay, `python {emit} module.json converted.json`")
+        return
+    from corecast.adapters.relax import compile_plan
+
     passes = compile_plan(decided)
     if json_:
         printed = [PrintedPass(name=item.info.name, text=str(item)) for item in passes]
         reporter.json(json.dumps([item.model_dump() for item in printed], indent=2))
     else:
         reporter.text(str(passes))
+
+
+def _check_ir(table: LayerTable, ir: str, emit: Path | None) -> None:
+    """Relay's modules are read where Relay is: here comes their layer table, and a script goes out."""
+    if (ir == "relay") != (emit is not None):
+        raise UsageError(Problem("relay-script", "`--ir relay` and `--emit FILE.py` go together"))
+    if emit and emit.exists():
+        raise UsageError(Problem("output-exists", f"{emit} exists already", help="name another file"))
+    if ir == "relay" and table.ir != ir:
+        help = "save a table where TVM has Relay: `corecast.adapters.relay.survey(module).model_dump_json()`"
+        message = f"the layers of {table.model} are those of a {table.ir} module, not of a Relay one"
+        raise UsageError(Problem("other-ir", message, help=help))
 
 
 class PrintedPass(BaseModel):

@@ -233,6 +233,17 @@ def test_attached_parameters_of_a_module_are_its_weights():
     assert "params" not in model.main.attrs
 
 
+def test_a_module_whose_weights_are_elsewhere_is_our_error_and_can_be_surveyed(tmp_path):
+    """A bundle's own module says how many of its arguments are inputs; the others are no inputs all of a sudden."""
+    detached = tvm.ir.IRModule({"main": Dense["main"].with_attr("num_input", 1)})
+    path = tmp_path / "module.json"
+    path.write_text(tvm.ir.save_json(detached))
+    with pytest.raises(ModelError, match=r"the values of 1 of the 1 parameters of module\.json are not in it") as error:
+        load(path)
+    assert slug(error) == "no-weights"
+    assert "nn.dense" in survey(detached).by_op
+
+
 def test_a_module_saved_as_json_reads_back(tmp_path):
     """As `tvm.ir.save_json` writes it."""
     path = tmp_path / "net.json"

@@ -128,11 +128,36 @@ class Branch:
         return y
 
 
-def test_calls_in_branches_are_layers_too():
-    """Dynamic sizes are names."""
-    table = survey(Branch)
-    assert [layer.op for layer in table.layers] == ["nn.relu", "exp"]
-    assert table.layers[0].results[0].shape == (2, "n")
+def test_a_choice_between_branches_is_one_layer():
+    """Nothing can be changed inside a branch; the choice reads its condition and what its branches read."""
+    (layer,) = survey(Branch).layers
+    assert (layer.id, layer.source, layer.behaviour) == ("if#0", "y", "original")
+    assert {operand.argument for operand in layer.operands} == {"flag", "x"}
+    assert layer.results[0].shape == (2, "n")
+
+
+def test_what_reads_a_choice_has_it_for_a_producer():
+    """The layers behind it are layers like others."""
+    x, flag = relax.Var("x", relax.TensorType((2,), "float32")), relax.Var("flag", relax.TensorType((), "bool"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [flag, x]):
+        branches = [relax.SeqExpr([], x), relax.SeqExpr([], x)]
+        chosen = builder.emit(relax.If(flag, *branches))
+        builder.emit_func_output(builder.emit(relax.op.nn.relu(chosen)))
+    table = survey(builder.get())
+    assert [layer.id for layer in table.layers] == ["if#0", "nn.relu#0"]
+    assert table.layers[1].producers == (0,)
+
+
+def test_what_tvm_cannot_lower_in_another_layout_does_not_follow():
+    """It has a layout rule all the same."""
+    x = relax.Var("x", relax.TensorType((1, 4, 6, 6), "float32"))
+    weight = relax.Var("w", relax.TensorType((4, 4, 3, 3), "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x, weight]):
+        resized = builder.emit(relax.op.image.resize2d(x, (12, 12)))
+        builder.emit_func_output(builder.emit(relax.op.nn.conv2d_transpose(resized, weight)))
+    assert [layer.behaviour for layer in survey(builder.get()).layers] == ["original", "original"]
 
 
 def test_an_unknown_rank_makes_the_behaviour_unknown():
@@ -164,10 +189,15 @@ def chain(length: int) -> Model:
 
 def test_the_time_grows_with_the_number_of_calls_and_not_faster():
     """Eight times the calls take far less than sixty-four times as long."""
+    short, long = (best_time(chain(length)) for length in (500, 4_000))
+    assert long < 32 * short
+
+
+def best_time(model: Model) -> float:
+    """The quickest of five: what else the machine does makes each of them longer, never shorter."""
     times = []
-    for length in (500, 4_000):
-        model = chain(length)
+    for _ in range(5):
         start = time.perf_counter()
-        assert len(survey(model).layers) == length
+        survey(model)
         times.append(time.perf_counter() - start)
-    assert times[1] < 24 * times[0]
+    return min(times)

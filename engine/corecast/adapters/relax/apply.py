@@ -11,28 +11,22 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from corecast.adapters.agreement import RealisedError, check_plan, objection
 from corecast.adapters.relax.cleanup import MERGED
-from corecast.adapters.relax.compile import check_plan, compile_plan
+from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.survey import survey
-from corecast.lang.problems import CorecastError, Problem
-from corecast.model import Layer, LayerTable, dtype_bits
+from corecast.lang.problems import Problem
+from corecast.model import LayerTable, dtype_bits
 from corecast.plan import Plan
-from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Tune
-
-
-class RealisedError(CorecastError):
-    """A converted module that is not what the plan asked for."""
-
-    exit_status = 1
 
 
 class Realised(BaseModel):
     """What the converted module really has: planned layers that are as decided, and what runs at every inference.
 
-    Layout transforms and casts are those that the conversion added. There may be fewer than predicted: one that could
-    be merged with a transpose or cast of the model's own is not counted.
+    Layout transforms and casts are those that the model did not have, by their names. Where one was merged with a
+    transpose or cast of the model's own, and one of the two is gone, there may be more or fewer than predicted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,7 +65,7 @@ def apply(plan: Plan, prepared: Model) -> Conversion:
     module = compile_plan(plan).sequential()(prepared.module)
     converted = fold(prepared.with_main(module["main"], prepared.parameters))
     after = survey(converted)
-    problems = list(_differences(plan, before, after))
+    problems = list(differences(plan, before, after))
     if problems:
         raise RealisedError(problems)
     return Conversion(plan, prepared, converted, before, after, _realised(plan, before, converted, after))
@@ -93,7 +87,8 @@ def _bytes(array: Array) -> int:
     return (array.size * dtype_bits(str(array.dtype)) + 7) // 8
 
 
-def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[Problem]:
+def differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[Problem]:
+    """Where a converted module is not what the plan asked for."""
     # Converting renumbers no operator but the transposes and casts that it adds; a binding's name it never changes.
     converted = {layer.source: layer for layer in after.layers}
     for planned in plan.layers:
@@ -102,32 +97,8 @@ def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[
         if old.op in MERGED:
             continue  # Only `keep` can be decided on these, and what the model had of them may do without each other.
         for decision in filter(None, planned.decisions):
-            found = "it is gone" if new is None else _objection(decision.edit, old, new)
+            found = "it is gone" if new is None else objection(decision.edit, old, new)
             if found:
                 place = f"({decision.rule}, line {decision.line})"
                 message = f"{planned.id} (node {old.source}): `{decision.edit}` was decided {place}, {found}"
                 yield Problem("not-realised", message, help="this is a fault of corecast or TVM; please report it")
-
-
-def _objection(edit: Edit, old: Layer, new: Layer) -> str | None:
-    """What a converted layer has instead of what was decided, or None."""
-    match edit:
-        case ChangeLayout(data=data, kernel=kernel):
-            return _unless((new.data_layout, new.kernel_layout), (data, kernel))
-        case ChangeDType(dtype=dtype, accumulator=accumulator):
-            wanted = {operand.type.dtype for operand in new.operands}
-            return _unless((wanted, new.results[0].dtype), ({dtype}, accumulator))
-        case Keep(property="layout"):
-            return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
-        case Keep(property="dtype"):
-            return _unless(_dtypes(new), _dtypes(old))
-        case Keep() | Tune():
-            return None  # a schedule is no part of the IR yet
-
-
-def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:
-    return [operand.type.dtype for operand in layer.operands], [result.dtype for result in layer.results]
-
-
-def _unless(found: object, wanted: object) -> str | None:
-    return None if found == wanted else f"and the module has {found}"

@@ -13,7 +13,6 @@ from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild, bindings_of
 from corecast.adapters.relax.tensors import dtype_of, numpy_dtype
 
-
 # The layers that may go away here, the model's own ones too.
 MERGED = frozenset({"permute_dims", "astype"})
 

@@ -146,7 +146,7 @@ def _assemble(
     count = len(main.params) - len(attached)
     if (missing := count - input_count(main)) > 0:
         message = f"the values of {missing} of the {missing + len(attached)} parameters of {name} are not in it"
-        raise ModelError.of("no-weights", message, "a conversion's weights are beside its module: name the whole bundle")
+        raise ModelError.of("no-weights", message, "a bundle's weights are beside its module: name the bundle")
     parameters = {var.name: value.numpy() for var, value in zip(main.params[count:], attached, strict=True)}
     lifted = _lifted(main, labels)
     parameters.update((var.name, array) for var, array in lifted.values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tvm
 from tvm.ir import IRModule
 
+from corecast.adapters.agreement import RealisedError
+from corecast.adapters.relax.apply import differences
 from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.survey import survey
@@ -21,7 +23,8 @@ def recipe_pass(recipe: Recipe, target: Target | None = None) -> tvm.transform.P
         target: whose capabilities the dtypes are checked against; without one, what the IR can express counts.
 
     Returns:
-        A pass for a `tvm.transform.Sequential`. It raises `PlanError` where the recipe does not fit the module.
+        A pass for a `tvm.transform.Sequential`. It raises `PlanError` where the recipe does not fit the module, and
+        `RealisedError` where the module that comes out does not have what was decided.
     """
     return RecipePass(recipe, target)
 
@@ -35,8 +38,13 @@ class RecipePass:
         self.target = target
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
-        decided = plan(self.recipe, survey(module), self.target)
-        return compile_plan(decided).sequential()(module)
+        before = survey(module)
+        decided = plan(self.recipe, before, self.target)
+        converted = compile_plan(decided).sequential()(module)
+        # The context may have switched a pass off, and a plan must be carried out whole.
+        if problems := list(differences(decided, before, survey(converted))):
+            raise RealisedError(problems)
+        return converted
 
     def __str__(self) -> str:
         return f"corecast.RecipePass: {self.recipe.source.name}"

@@ -10,7 +10,14 @@ from collections.abc import Mapping, Sequence
 import tvm
 from tvm.ir import IRModule
 
-from corecast.adapters.origin import LayoutConfig, UtilityError, layout_edits, longest_chain, recast_edits
+from corecast.adapters.origin import (
+    LayoutConfig,
+    UtilityError,
+    layout_edits,
+    longest_chain,
+    recast_edits,
+    with_named_kernels,
+)
 from corecast.adapters.relax.cleanup import Cleanup
 from corecast.adapters.relax.layout import ConvertLayout
 from corecast.adapters.relax.recast import Recast
@@ -59,7 +66,9 @@ def convert_layout(module: IRModule, desired_layouts: Mapping[str, Sequence[str]
 
     Raises `UtilityError`.
     """
-    return _applied(module, ConvertLayout(layout_edits(survey(module), desired_layouts, _operators())))
+    table = survey(module)
+    edits = layout_edits(table, desired_layouts, _operators())
+    return _applied(module, ConvertLayout(with_named_kernels(table, edits)))
 
 
 def _applied(module: IRModule, change: tvm.transform.Pass) -> IRModule:

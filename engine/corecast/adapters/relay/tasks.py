@@ -14,7 +14,7 @@ from typing import Any
 from tvm import autotvm, relay
 from tvm.ir import IRModule
 
-from corecast.adapters.relay.layout import SKIPPABLE
+from corecast.adapters.origin import SKIPPABLE
 from corecast.adapters.relay.survey import survey
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Layer, TensorType

@@ -2,7 +2,7 @@
 
 Run it with a Python whose `tvm` has Relay and AutoTVM, on a machine with an NVIDIA GPU and nvcc:
 
-    python examples/relay_hwnc_template.py --configs 60 --out times.json
+    python docs/relay_hwnc_template.py --configs 60 --out times.json
 
 For each layer some schedules of the template's space are compiled and timed: the first, which is what an untuned build
 gets nearest to, and random ones. The best one's answer is compared with numpy's. `--compile-only` needs no GPU: it

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import driver_stub
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 FOLDER = CHECKOUT / ".venv-relay"
 PYTHON = FOLDER / "bin" / "python"
 LOG = CHECKOUT / ".venv-relay.log"
 READY = FOLDER / "ready"
-REQUIREMENTS = CHECKOUT / "constraints-relay.txt"
+REQUIREMENTS = Path(__file__).with_name("constraints-relay.txt")
 
 CARRIER = "bitblas==0.1.0"
 CARRIED = "bitblas/3rdparty/tvm/"
