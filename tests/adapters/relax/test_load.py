@@ -274,3 +274,37 @@ def test_weights_are_filled_for_onnx_models_only():
     with pytest.raises(ModelError) as error:
         load(Dense, weights="random:0")
     assert slug(error) == "not-onnx"
+
+
+def _with_external_weight(folder, value: float):
+    weight = numpy_helper.from_array(np.full((4, 3, 1, 1), value, "float32"), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 4, 8, 8])],
+        [weight],
+    )
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
+    path = folder / "net.onnx"
+    (folder / "net.bin").unlink(missing_ok=True)
+    onnx.save(model, str(path), save_as_external_data=True, location="net.bin", size_threshold=0)
+    return path
+
+
+def test_weights_in_another_file_are_part_of_what_the_model_is(tmp_path):
+    """A bundle refuses an original whose external weights have changed, though its own file has not."""
+    path = _with_external_weight(tmp_path, 1.0)
+    first, content = load(path), path.read_bytes()
+    second = load(_with_external_weight(tmp_path, 2.0))
+    assert path.read_bytes() == content
+    assert [model.parameters["w"].flat[0] for model in (first, second)] == [1.0, 2.0]
+    assert first.origin.sha256 != second.origin.sha256
+
+
+def test_missing_external_weights_are_named(tmp_path):
+    """With the file that should be there."""
+    path = _with_external_weight(tmp_path, 1.0)
+    (tmp_path / "net.bin").unlink()
+    with pytest.raises(ModelError, match=r"net\.bin are missing"):
+        load(path)

@@ -43,8 +43,10 @@ def load(
         origin = _origin(path, content, None, None)
         return _from_module(_parse_json(path, content), path.name, origin, weights, shapes)
     model = _parse_onnx(path, content)
+    origin = _origin(path, content + _external(model, path), weights, shapes)
+    _read_external(model, path)
     model = fill(model, weights) if weights is not None else model
-    return _from_onnx(model, path.name, _origin(path, content, weights, shapes), shapes or {})
+    return _from_onnx(model, path.name, origin, shapes or {})
 
 
 def _read(path: Path) -> bytes:
@@ -66,20 +68,44 @@ def _parse_onnx(path: Path, content: bytes) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-        onnx.load_external_data_for_model(model, str(path.parent))
     except DecodeError:
         raise ModelError.of(
             "not-a-model",
             f"{path} is no ONNX file, or only a part of one",
             "corecast reads .onnx files and Relax modules saved as JSON",
         ) from None
-    except OSError as error:
-        raise ModelError.of(
-            "no-weights", f"the weights that {path} keeps in another file are missing: {error}"
-        ) from None
     if not model.graph.node:
         raise ModelError.of("not-a-model", f"{path} holds no graph", "the file may be empty or cut off")
     return model
+
+
+def _external(model: onnx.ModelProto, path: Path) -> bytes:
+    """The bytes of the files in which the model keeps weights, without which its own do not say what it is."""
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    names = sorted({entry.value for entry in entries if entry.key == "location"})
+    return b"".join(_read_beside(path, name) for name in names)
+
+
+def _read_beside(path: Path, name: str) -> bytes:
+    place = (path.parent / name).resolve()
+    if path.parent.resolve() not in place.parents:
+        raise ModelError.of("no-weights", f"{path} names weights outside its own folder: {name}")
+    try:
+        return place.read_bytes()
+    except OSError as error:
+        help = "copy the file to where the model is"
+        raise ModelError.of(
+            "no-weights", f"the weights of {path} in {name} are missing: {error.strerror}", help
+        ) from None
+
+
+def _read_external(model: onnx.ModelProto, path: Path) -> None:
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError.of(
+            "no-weights", f"the weights that {path} keeps in another file cannot be read: {error}"
+        ) from None
 
 
 def _from_onnx(proto: onnx.ModelProto, name: str, origin: Origin, shapes: Mapping[str, Sequence[int]]) -> Model:

@@ -30,7 +30,10 @@ class ModelError(CorecastError):
 
 
 class Origin(BaseModel):
-    """Where a model came from, so that the same model can be loaded again."""
+    """Where a model came from, so that the same model can be loaded again.
+
+    `sha256` covers the file and those in which it keeps weights; `weights` is the fill, `shapes` what was given.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
