@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from corecast.api.options import (
     Json,
@@ -21,6 +22,7 @@ from corecast.api.options import (
     target_of,
     write_whole,
 )
+from corecast.api.printed import Finding, PrintedPass
 from corecast.api.recipes import read_recipe, read_source
 from corecast.lang import CorecastError, Problem, parse
 from corecast.lang.format import format
@@ -47,9 +49,7 @@ def count_layers(
     """Count the calls of each operator, and how many of them stand one after another."""
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
-    unknown = [name for name in op or () if name not in table.by_op]
-    if unknown:
-        raise _unknown_operators(unknown, table)
+    _check_operators(op or (), table)
     ops = op or sorted(table.by_op, key=lambda name: -len(table.by_op[name]))
     counts = [count(table, [name]) for name in ops]
     if op and len(op) > 1:
@@ -66,9 +66,7 @@ def layers(
     """List the layers of a model as recipes name them: ids, weights, nodes of the source model, shapes, cost."""
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
-    unknown = [name for name in op or () if name not in table.by_op]
-    if unknown:
-        raise _unknown_operators(unknown, table)
+    _check_operators(op or (), table)
     if json_:
         reporter.json(table.model_dump_json(indent=2))
     else:
@@ -95,33 +93,6 @@ def _problems(rules: str) -> tuple[Problem, ...]:
     except CorecastError as error:
         return error.problems
     return ()
-
-
-class Finding(BaseModel):
-    """A problem as `check --json` prints it; lines and columns count from one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    file: str | None
-    line: int | None
-    column: int | None
-    severity: str
-    slug: str
-    message: str
-    help: str | None
-
-    @classmethod
-    def of(cls, problem: Problem) -> Finding:
-        span = problem.span
-        return cls(
-            file=span.source.name if span else None,
-            line=span.line if span else None,
-            column=span.column if span else None,
-            severity=problem.severity,
-            slug=problem.slug,
-            message=problem.message,
-            help=problem.help,
-        )
 
 
 def fmt(
@@ -252,15 +223,6 @@ def _check_ir(table: LayerTable, ir: str, emit: Path | None) -> None:
         raise UsageError(Problem("other-ir", message, help=help))
 
 
-class PrintedPass(BaseModel):
-    """A pass as `compile --json` prints it: its name in TVM's instruments, and what it does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    text: str
-
-
 def find_layer(text: str, table: LayerTable) -> Layer:
     """The layer that a person means. Raises `UsageError` with the closest names."""
     layer = table.find(text)
@@ -297,6 +259,9 @@ def _saved_table(path: Path) -> LayerTable | None:
         raise UsageError(Problem("damaged-table", message, help="print it anew: `corecast layers --json`")) from error
 
 
-def _unknown_operators(names: list[str], table: LayerTable) -> UsageError:
+def _check_operators(names: Iterable[str], table: LayerTable) -> None:
+    """Raise `UsageError` for operators that the model does not have."""
     help = f"it has {', '.join(sorted(table.by_op))}"
-    return UsageError([Problem("unknown-operator", f"the model has no {name}", help=help) for name in names])
+    unknown = [name for name in names if name not in table.by_op]
+    if unknown:
+        raise UsageError([Problem("unknown-operator", f"the model has no {name}", help=help) for name in unknown])

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from corecast.api.doctor import Finding as DoctorFinding
-from corecast.api.reading import Finding, PrintedPass
+from corecast.api.printed import Finding, PrintedPass
 from corecast.model import Count, LayerTable
 from corecast.plan import Explanation, Plan
 from corecast.verify import Verification
