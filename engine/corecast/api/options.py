@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from corecast.report import Reporter
 
 ModelPath = Annotated[
-    str, typer.Argument(help="An ONNX file, or a Relax module that TVM saved as JSON.", metavar="MODEL")
+    str,
+    typer.Argument(
+        help="An ONNX file, a torch.export program (.pt2), or a Relax module saved as JSON.", metavar="MODEL"
+    ),
 ]
 RulesPath = Annotated[str, typer.Argument(help="A .rules file, or the name of a shared recipe.", metavar="RULES")]
 BundlePath = Annotated[str, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]

@@ -30,7 +30,8 @@ def load(
     weights: str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Model:
-    """Read an ONNX file, a Relax module that TVM saved as JSON, or take an `IRModule`.
+    """Read an ONNX file, a program that `torch.export.save` wrote (`.pt2`), a Relax module that TVM saved as JSON, or
+    take an `IRModule`.
 
     `weights="random:SEED"` fills the weights of an ONNX model, `shapes` gives its inputs other shapes than the file's.
     Raises `ModelError`.
@@ -42,6 +43,9 @@ def load(
     if content[:64].lstrip().startswith(b"{"):
         origin = _origin(path, content, None, None)
         return _from_module(_parse_json(path, content), path.name, origin, weights, shapes)
+    if content.startswith(b"PK") and path.suffix == ".pt2":
+        origin = _origin(path, content, None, None)
+        return _from_module(_parse_exported(path), path.name, origin, weights, shapes)
     model = _parse_onnx(path, content)
     origin = _origin(path, content + _external(model, path), weights, shapes)
     _read_external(model, path)
@@ -121,6 +125,23 @@ def _without_weights_as_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
         del proto.graph.input[:]
         proto.graph.input.extend(inputs)
     return proto
+
+
+def _parse_exported(path: Path) -> IRModule:
+    """Import an exported program; the only thing here that needs PyTorch."""
+    try:
+        import torch
+        from tvm.relax.frontend.torch import from_exported_program
+    except ImportError:
+        help = "pip install 'corecast[torch]'"
+        raise ModelError.of(
+            "needs-torch", f"{path} is an exported program, and PyTorch is not installed", help
+        ) from None
+    try:
+        return from_exported_program(torch.export.load(path), keep_params_as_input=True)
+    except Exception as error:
+        message = f"TVM cannot import {path}: {_last_line(error)}"
+        raise ModelError.of("import", message, "export it again with this PyTorch") from error
 
 
 def _parse_json(path: Path, content: bytes) -> IRModule:
