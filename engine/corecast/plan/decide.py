@@ -102,7 +102,10 @@ class _Cascade:
         self.ids = [layer.id for layer in table.layers]
         self.cells: Cells = {name: {} for name in PROPERTIES}
         self.effective_skips: set[int] = set()  # where the skip clauses begin that stopped a request
-        self.skips = self._skipped_by(recipe.skips, Selection(recipe, table))
+        self.told_excepts: set[int] = set()  # where the excepts begin that were told to remove nothing
+        plain = Selection(recipe, table)
+        self.skips = self._skipped_by(recipe.skips, plain)
+        self._warn_of_excepts(plain)
         self.selection = Selection(recipe, table, frozenset(self.skips))
 
     def plan(self) -> Plan:
@@ -141,7 +144,7 @@ class _Cascade:
         return skipped
 
     def _pin_skipped(self) -> None:
-        for clause in dict.fromkeys(self.skips.values()):
+        for clause in self.recipe.skips:
             indices = [index for index, first in self.skips.items() if first is clause]
             for name in PROPERTIES:
                 decision = Decision(edit=Keep(property=name), rule=_quote(clause), line=clause.span.line)
@@ -153,13 +156,11 @@ class _Cascade:
         selection, skips = self.selection, self.skips
         if rule.skips:
             skips = {**self._skipped_by(rule.skips, selection), **skips}
+            self._warn_of_excepts(selection)
             selection = Selection(self.recipe, self.table, frozenset(skips))
         matches = selection.matches(rule.match.selector)
         tallies = tuple(self._ask(rule, request, matches, selection, skips) for request in rule.requests)
-        for node in selection.unused_excepts:
-            message = f"`except {format_selector(node.removed)}` removes nothing"
-            self._warn("unused-except", message, node, "take it away, or widen what it names")
-        selection.unused_excepts.clear()
+        self._warn_of_excepts(selection)
         return _Applied(rule, matches, tallies)
 
     def _ask(
@@ -291,6 +292,15 @@ class _Cascade:
                 f"rule {rule.name} expects {expect.operator} {expect.count} layers and realises {outcome.realised}"
             )
             self._fail("expectation", message, expect, _reasons(outcome))
+
+    def _warn_of_excepts(self, selection: Selection) -> None:
+        """Tell each `except` that removed nothing once, though a named set may have been looked at several times."""
+        for node in selection.unused_excepts:
+            if node.span.start not in self.told_excepts:
+                self.told_excepts.add(node.span.start)
+                message = f"`except {format_selector(node.removed)}` removes nothing"
+                self._warn("unused-except", message, node, "take it away, or widen what it names")
+        selection.unused_excepts.clear()
 
     def _warn_of_unused(self) -> None:
         clauses = [*self.recipe.skips, *(clause for rule in self.recipe.rules for clause in rule.skips)]
