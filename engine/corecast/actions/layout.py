@@ -12,11 +12,16 @@ from typing import ClassVar
 
 from pydantic import field_validator
 
+from corecast.lang.problems import nearest
 from corecast.model import DEFAULT_KERNELS, Layer
 from corecast.model.target import Target
 from corecast.recipe import Action, ChangeLayout, Declined, Property
 
 _LAYOUT = re.compile(r"[A-Z]{2,6}(?P<packed>(\d+[a-z])*)")
+
+_KNOWN = {layout for kernels in DEFAULT_KERNELS.values() for pair in kernels.items() for layout in pair}
+
+_MISORDERED = "TVM would compute something else in {}: D, H and W must stand in this order"
 
 # A model has many layers and few layouts.
 _change = cache(ChangeLayout)
@@ -40,7 +45,8 @@ class SetLayout(Action):
         match = _LAYOUT.fullmatch(layout)
         axes = re.sub(r"[^A-Z]", "", layout)
         if not match or len(set(axes)) != len(axes):
-            raise ValueError(f"`{layout}` is not a layout: write its axes as capital letters, each once, as in HWNC")
+            help = nearest(layout.upper(), _KNOWN) or "write its axes as capital letters, each once, as in HWNC"
+            raise ValueError(f"`{layout}` is not a layout: {help}")
         return layout
 
     @property
@@ -51,15 +57,19 @@ class SetLayout(Action):
         operator = layer.operator
         if operator is None or not operator.has_layout:
             return Declined("{} has no layout of its own, it takes its input's", layer.op)
-        if len(self.data) > len(operator.data):
+        if not self.data.isalpha():
             return Declined("TVM cannot lower a {} in the packed layout {}", layer.op, self.data)
         if sorted(self.data) != sorted(operator.data):
             return Declined("a {} has the axes {}, and {} are others", layer.op, operator.data, self.data)
+        if operator.misorders(self.data):
+            return Declined(_MISORDERED, self.data)
         kernel = self.kernel or DEFAULT_KERNELS[layer.op].get(self.data)
         if kernel is None:
             return Declined("no kernel layout belongs to {}; name one: `kernel {}`", self.data, operator.kernel)
         if sorted(kernel) != sorted(operator.kernel):
             return Declined("its kernel has the axes {}, and {} are others", operator.kernel, kernel)
+        if operator.misorders(kernel):
+            return Declined(_MISORDERED, kernel)
         own = (layer.data_layout, layer.kernel_layout)
         if layer.behaviour == "original" and (self.data, kernel) != own:
             return Declined("TVM compiles a {} in {} with the kernel {} only", layer.op, *own)

@@ -232,6 +232,9 @@ def _check_axes(operator: Operator, layout: str, axes: str) -> None:
     if not _AXES.fullmatch(layout) or sorted(layout) != sorted(axes):
         message = f"{layout} is no layout for {operator.name}"
         raise UtilityError.of("unknown-layout", message, f"its axes are those of {axes}, each once and unpacked")
+    if operator.misorders(layout):
+        message = f"TVM would compute something else for {operator.name} in {layout}"
+        raise UtilityError.of("unknown-layout", message, "D, H and W must stand in this order")
 
 
 def _named(layer: Layer, edit: ChangeLayout) -> ChangeLayout:

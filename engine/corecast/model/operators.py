@@ -26,6 +26,19 @@ class Operator:
         """Whether the operator carries its layouts as attributes, so that a recipe can change them."""
         return self.data_attribute is not None
 
+    def misorders(self, layout: str) -> bool:
+        """Whether a layout of the data or of the kernel has the axes of space in another order than D, H, W.
+
+        TVM's convolutions take strides, padding and dilation for the axes of space in the order in which they stand,
+        and its types take them for D, H, W: in `NCWH`, or with the kernel `OIWH`, it computes something else, or other
+        shapes than it says.
+        """
+        return _space(layout) != _space(self.data)
+
+
+def _space(layout: str) -> str:
+    return "".join(axis for axis in layout if axis in "DHW")
+
 
 WEIGHTED = {
     operator.name: operator

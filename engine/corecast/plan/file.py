@@ -179,10 +179,8 @@ def _check_axes(layer: str, decision: Decision | None) -> None:
     """Refuse layouts that an operator does not have: TVM would only find out in the middle of a conversion."""
     if decision and isinstance(edit := decision.edit, ChangeLayout):
         operator = WEIGHTED.get(layer.rpartition("#")[0])
-        if operator is None or [sorted(edit.data), sorted(edit.kernel)] != [
-            sorted(operator.data),
-            sorted(operator.kernel),
-        ]:
+        layouts = ((edit.data, operator.data), (edit.kernel, operator.kernel)) if operator else ()
+        if operator is None or any(sorted(new) != sorted(old) or operator.misorders(new) for new, old in layouts):
             raise ValueError(f"{layer} cannot have the layouts {edit.data} and {edit.kernel}")
 
 
