@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,41 @@ def test_merging_keeps_the_faster_record(
     mine.merge(other)
     assert len(mine) == 1
     assert str(Records.open(mine.folder, cpu).find(kernel)) == str(unrolled(kernel, depth))
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_who_is_killed_while_saving_leaves_records_that_fit(
+    tmp_path: Path,
+    four_convolutions: IRModule,
+    kernel: tirx.PrimFunc,
+    cpu: Target,
+    done: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The files are put in place one by one, and a schedule must never meet the workload of another."""
+    (task,) = tasks(four_convolutions, {"n7": Tune(tuner="tensorcore")}, cpu)
+    second = task.function
+    records = Records.create(tmp_path, cpu)
+    records.put(kernel, unrolled(kernel, 2), 1e-3)
+    records.put(second, unrolled(second, 2), 1e-3)
+    replace, places = os.replace, []
+
+    def replace_some(source: Path, place: Path) -> None:
+        if len(places) == done:
+            raise KeyboardInterrupt
+        places.append(place)
+        replace(source, place)
+
+    monkeypatch.setattr(os, "replace", replace_some)
+    with pytest.raises(KeyboardInterrupt):
+        records.put(kernel, unrolled(kernel, 4), 1e-4)
+    monkeypatch.undo()
+    (tmp_path / ".saving-left-by-a-kill").mkdir()
+    found = Records.open(tmp_path, cpu)
+    assert str(found.find(kernel)) == str(unrolled(kernel, 4 if done == 2 else 2))
+    assert str(found.find(second)) == str(unrolled(second, 2))
+    found.put(kernel, unrolled(kernel, 8), 1e-5)
+    assert not list(tmp_path.glob(".saving-*"))
 
 
 def test_a_build_uses_the_schedule_on_record(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from corecast.lang.source import Span
 
@@ -14,18 +14,23 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding: a readable stable `slug`, a message, the place, and what the reader can do about it."""
+    """One finding: a readable stable `slug`, a message, the place, and what the reader can do about it.
+
+    A place in a text is a span. Elsewhere it is said in words, the file first: `model.onnx: node conv1`.
+    """
 
     slug: str
     message: str
     span: Span | None = None
     help: str | None = None
     severity: Severity = "error"
+    place: str | None = None
 
     def __str__(self) -> str:
         """`file:line:col: error[slug]: message`, the source line with a caret below it, and the next step."""
         head = f"{self.severity}[{self.slug}]: {self.message}"
-        lines = [f"{self.span}: {head}" if self.span else head]
+        where = str(self.span) if self.span else self.place
+        lines = [f"{where}: {head}" if where else head]
         if self.span:
             lines += _excerpt(self.span)
         if self.help:
@@ -47,6 +52,9 @@ def _excerpt(span: Span) -> list[str]:
     return [f"    {line}", f"    {before}{'^' * width}"]
 
 
+_Error = TypeVar("_Error", bound="CorecastError")
+
+
 class CorecastError(Exception):
     """What the user can put right: carries every problem that one stage found, in the order of their places.
 
@@ -58,7 +66,21 @@ class CorecastError(Exception):
     def __init__(self, problems: Problem | Iterable[Problem]):
         found = [problems] if isinstance(problems, Problem) else list(problems)
         self.problems: tuple[Problem, ...] = tuple(sorted(found, key=_place))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+    def within(self: _Error, place: str) -> _Error:
+        """The same error, raised inside a file or a folder: what is no span gets it in front of its place."""
+        self.problems = tuple(_within(problem, place) for problem in self.problems)
+        return self
+
+
+def _within(problem: Problem, place: str) -> Problem:
+    if problem.span:
+        return problem
+    return replace(problem, place=f"{place}: {problem.place}" if problem.place else place)
 
 
 def _place(problem: Problem) -> tuple[str, int]:

@@ -26,11 +26,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from corecast.api.catalogue import standard_catalogue
-from corecast.api.recipes import read_recipe
-from corecast.lang import CorecastError, Source
-from corecast.plan import PlanError, describe, explain, plan, read_plan
-
 if TYPE_CHECKING:
     from corecast.adapters.relax import (
         apply,
@@ -42,23 +37,22 @@ if TYPE_CHECKING:
         survey,
         write_bundle,
     )
+    from corecast.api.catalogue import standard_catalogue
     from corecast.api.conversion import runner_of, tune_bundle, verify_bundle
+    from corecast.api.recipes import read_recipe
+    from corecast.lang import CorecastError, Source
+    from corecast.plan import PlanError, describe, explain, plan, read_plan
 
-_RELAX = "corecast.adapters.relax"
-_CONVERSION = "corecast.api.conversion"
-_LAZY = {
-    "apply": _RELAX,
-    "compile_plan": _RELAX,
-    "load": _RELAX,
-    "prepare": _RELAX,
-    "read_bundle": _RELAX,
-    "recipe_pass": _RELAX,
-    "survey": _RELAX,
-    "write_bundle": _RELAX,
-    "runner_of": _CONVERSION,
-    "tune_bundle": _CONVERSION,
-    "verify_bundle": _CONVERSION,
+# Each name is imported when it is first used: the command line is there before what it needs, and TVM only if needed.
+_NAMES = {
+    "corecast.adapters.relax": "apply compile_plan load prepare read_bundle recipe_pass survey write_bundle",
+    "corecast.api.catalogue": "standard_catalogue",
+    "corecast.api.conversion": "runner_of tune_bundle verify_bundle",
+    "corecast.api.recipes": "read_recipe",
+    "corecast.lang": "CorecastError Source",
+    "corecast.plan": "PlanError describe explain plan read_plan",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "CorecastError",
@@ -85,6 +79,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value

@@ -1,5 +1,12 @@
-"""`python -m corecast.api` is `corecast`."""
+"""`corecast`, and `python -m corecast.api`."""
 
-from corecast.api.cli import run
+import signal
+import sys
 
-run()
+# Until there is somebody who can answer it, an interrupt ends the process, and not with the traceback of an import.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from corecast.api.cli import run  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,20 +1,26 @@
-"""The command line: `corecast COMMAND ...`. Exit status 0 done, 1 a check failed, 2 wrong input, 3 our fault."""
+"""The command line: `corecast COMMAND ...`.
+
+Exit status 0 done, 1 a check failed, 2 wrong input, 3 a fault of ours or of the compiler's, 128 and more a signal.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 
 import typer
 from typer.exceptions import TyperException
 
 from corecast.api import converting, doctor, reading
-from corecast.lang import CorecastError
+from corecast.api.supervisor import REQUESTS, supervise
+from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
 
 app = typer.Typer(
@@ -42,40 +48,55 @@ app.command("doctor")(doctor.doctor)
 NEEDED_TO_CONVERT = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi", "onnx": "onnx"}
 
 INTERNAL_FAULT = 3
-INTERRUPTED = 130
+
+# A second Ctrl-C within this time is an echo of the first, and must not break into the tidying up.
+ECHO_S = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `arguments` default to those of the process."""
-    with _interrupts() as interrupted:
+    with _interrupts() as interrupts:
         try:
             result = app(arguments, standalone_mode=False)
         except (Exception, KeyboardInterrupt) as error:
             # Inside TVM a keyboard interrupt becomes an error of its own.
-            result = _report(KeyboardInterrupt() if interrupted else error, Reporter())
-        else:
-            if interrupted:
-                result = _report(KeyboardInterrupt(), Reporter())
+            result = _report(error, Reporter()) if not interrupts else None
+        if interrupts:
+            result = _interrupted(interrupts[0], Reporter())
     return result if isinstance(result, int) else 0
 
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Note every Ctrl-C in a list; whoever catches the exception that it becomes may have lost its name."""
+    """Note every request to end in a list; whoever catches the exception that it becomes may have lost its name."""
     seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield seen
         return
+    last = -ECHO_S
 
     def note(number: int, _: FrameType | None) -> None:
+        nonlocal last
         seen.append(number)
-        raise KeyboardInterrupt
+        now, before = monotonic(), last
+        last = now
+        if now - before > ECHO_S:
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, note)
+    # What is ignored, as under `nohup`, stays ignored.
+    before = {number: handler for number in REQUESTS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, note)
     try:
         yield seen
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupted(number: int, reporter: Reporter) -> int:
+    reporter.error("interrupted; nothing was left half-written")
+    return 128 + number
 
 
 def _report(error: BaseException, reporter: Reporter) -> int:
@@ -84,28 +105,37 @@ def _report(error: BaseException, reporter: Reporter) -> int:
         case CorecastError():
             reporter.error(str(error))
             return error.exit_status
-        case TyperException():
-            reporter.error(
-                f"error[usage]: {error.format_message()}\n  help: `corecast COMMAND --help` says what it takes"
-            )
-            return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
-            reporter.error("interrupted; nothing was left half-written")
-            return INTERRUPTED
+            return _interrupted(signal.SIGINT, reporter)
+        case TyperException():
+            help = "`corecast COMMAND --help` says what it takes"
+            reporter.error(str(Problem("usage", error.format_message(), help=help)))
+            return error.exit_code
+        case BrokenPipeError():
+            # Whoever read the output has seen enough (`corecast layers | head`); Python would write to it once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
         case OSError():
-            place = f"{error.filename}: " if error.filename else ""
-            reporter.error(f"error[system]: {place}{error.strerror or error}")
+            place = str(error.filename) if error.filename else None
+            reporter.error(str(Problem("system", error.strerror or str(error), place=place)))
             return CorecastError.exit_status
         case ModuleNotFoundError(name=name) if name in NEEDED_TO_CONVERT:
             help = "checking and formatting rules work without it"
-            reporter.error(f"error[not-installed]: this command needs {NEEDED_TO_CONVERT[name]}\n  help: {help}")
+            message = f"this command needs {NEEDED_TO_CONVERT[name]}"
+            reporter.error(str(Problem("not-installed", message, help=help)))
             return CorecastError.exit_status
         case _:
             traceback.print_exception(error)
-            reporter.error("error[internal]: this is a fault of corecast; please report it with the lines above")
+            message = "this is a fault of corecast; please report it with the lines above"
+            reporter.error(str(Problem("internal", message)))
             return INTERNAL_FAULT
 
 
-def run() -> None:
-    """The console script."""
-    sys.exit(main())
+def run() -> int:
+    """The console script: `main` in a process of its own, where one can be had."""
+    if sys.platform != "linux":  # elsewhere to fork is not safe, and the shell alone tells a crash
+        return main()
+    try:
+        return supervise(main)
+    except CorecastError as error:
+        return _report(error, Reporter())

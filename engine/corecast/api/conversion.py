@@ -33,6 +33,7 @@ from corecast.backends import (
 from corecast.lang import Problem
 from corecast.model import LayerTable, Target, find_target
 from corecast.recipe import ChangeDType, ChangeLayout, Tune
+from corecast.report.activity import doing
 from corecast.verify import Verification, seeded_inputs
 from corecast.verify import verify as compare
 
@@ -92,9 +93,9 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
         if problem := unrunnable(model.module, host):
             return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=compared)
     table = survey(bundle.model)
-    run = _runner(converted, host)
+    run = _runner(converted, host, "the converted model")
     return compare(
-        _runner(reference, host)(reference.parameters),
+        _runner(reference, host, "the original")(reference.parameters),
         run(converted.parameters),
         {layer: run(_disturbed(converted, table, layer)) for layer in _layers_to_disturb(bundle, table)},
         inputs=seeded_inputs(survey(reference).arguments, seed),
@@ -108,12 +109,17 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 
-def _runner(model: Model, target: Target) -> Callable[[Mapping[str, Array]], Run]:
+def _runner(model: Model, target: Target, what: str) -> Callable[[Mapping[str, Array]], Run]:
     """Compile once; each set of parameters then gives a function from inputs to outputs."""
-    executable = build(model.module, target)
+    with doing(what):
+        executable = build(model.module, target)
 
     def with_parameters(parameters: Mapping[str, Array]) -> Run:
-        return lambda inputs: Runner(executable, parameters)(*inputs.values())
+        def run(inputs: Mapping[str, Array]) -> Sequence[Array]:
+            with doing(what):
+                return Runner(executable, parameters)(*inputs.values())
+
+        return run
 
     return with_parameters
 
@@ -157,7 +163,7 @@ def runner_of(bundle: Bundle, target: Target) -> Runner:
 def records_of(bundle: Bundle, target: Target) -> Records | None:
     """The tuned schedules in a bundle, or None where nothing was tuned. Raises `RecordsError`."""
     folder = bundle.path / RECORDS
-    return Records.open(folder, target) if folder.is_dir() else None
+    return Records.open(folder, target) if Records.are_in(folder) else None
 
 
 def tune_bundle(

@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
     BundlePath,
     Json,
@@ -22,7 +23,7 @@ from corecast.api.options import (
     Weights,
     load_prepared,
     target_of,
-    write_whole,
+    writing,
 )
 from corecast.api.reading import find_layer
 from corecast.api.recipes import read_recipe
@@ -31,6 +32,7 @@ from corecast.model import find_target
 from corecast.plan import Plan, at_run_time, compress, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan
 from corecast.report import Reporter, rows_table
+from corecast.report.activity import doing
 from corecast.verify import check_inputs, seeded_inputs
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ def apply_(
 
     reporter = Reporter()
     refuse_existing(output)
+    for draft in clear_abandoned(output):
+        reporter.error(f"removed {draft}, which an earlier run was killed in the middle of")
     if plan_file and target:
         message = f"`--target` was decided when {plan_file} was made"
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
@@ -70,7 +74,7 @@ def apply_(
         decided = make_plan(read_recipe(rules, table), table, target_of(target))
     with reporter.step(f"convert {prepared.name}"):
         conversion = apply(decided, prepared)
-    with reporter.step(f"write {output}"):
+    with reporter.step(f"write {output}"), writing(output):
         bundle = write_bundle(conversion, output)
     realised = conversion.realised
     reporter.text(f"{bundle.path}: {realised.layers} layers as decided")
@@ -136,7 +140,8 @@ def verify(
         reporter.json(verification.model_dump_json(indent=2))
     else:
         reporter.text(str(verification))
-    record_verification(found, verification)
+    with writing(Path(bundle)):
+        record_verification(found, verification)
     allowed = ("pass", HARD_CAST) if allow_hard_cast else ("pass",)
     if verification.verdict not in allowed:
         raise typer.Exit(1)
@@ -220,7 +225,8 @@ def run(
     with reporter.step(f"build {bundle} for this CPU"):
         runner = runner_of(found, find_target(HOST))
     start = perf_counter()
-    results = runner(*inputs.values())
+    with doing(f"run {bundle}"):
+        results = runner(*inputs.values())
     seconds = perf_counter() - start
     for number, array in enumerate(results):
         reporter.text(f"output{number}: {_describe(array)}")
@@ -255,8 +261,6 @@ def _write_outputs(path: Path, results: list[NDArray[np.generic]]) -> None:
     if path.is_file() and path.suffix != ".npz":
         raise UsageError(Problem("output-exists", f"{path} exists already and is no .npz", help="name another file"))
 
-    def write(draft: Path) -> None:
-        with draft.open("wb") as file:
-            np.savez(file, **{f"output{number}": array for number, array in enumerate(results)})  # type: ignore[arg-type]
-
-    write_whole(path, write)
+    named = {f"output{number}": array for number, array in enumerate(results)}
+    with writing(path), whole_file(path) as draft, draft.open("wb") as file:
+        np.savez(file, **named)  # type: ignore[arg-type]

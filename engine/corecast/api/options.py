@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from corecast.adapters.whole import whole_file
 from corecast.lang import CorecastError, Problem
 from corecast.model import Target, find_target
 
@@ -69,19 +72,18 @@ def target_of(name: str | None) -> Target | None:
     return find_target(name) if name else None
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: beside its place first, then put there. Raises `UsageError`.
-
-    A link is followed, and what is no regular file (a pipe, a device) is written to as it is.
-    """
-    place = path.resolve()
-    draft = place if place.exists() and not place.is_file() else place.with_name(f".{place.name}.draft")
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What is done inside makes `path`. Raises `UsageError` where the system does not let it."""
     try:
-        write(draft)
-        if draft != place:
-            draft.replace(place)
+        yield
     except OSError as error:
-        raise UsageError(Problem("cannot-write", f"cannot write {path}: {error.strerror}")) from error
-    finally:
-        if draft != place:
-            draft.unlink(missing_ok=True)
+        message = f"cannot write it: {os.strerror(error.errno) if error.errno else error}"
+        help = "nothing was left behind; take another place, or make room there"
+        raise UsageError(Problem("cannot-write", message, help=help, place=str(path))) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all. Raises `UsageError`."""
+    with writing(path), whole_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")

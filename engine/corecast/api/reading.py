@@ -110,7 +110,7 @@ def fmt(
         if text != source.text:
             changed.append(name)
             if not check_only:
-                Path(name).write_text(text, encoding="utf-8")
+                write_whole(Path(name), text)
             reporter.text(f"{name}: {'would be' if check_only else 'was'} reformatted")
     if check_only and changed:
         raise typer.Exit(1)
@@ -149,7 +149,7 @@ def _write_plan(path: Path, text: str) -> None:
     if path.is_file() and "corecast_plan:" not in path.read_text(encoding="utf-8", errors="replace"):
         help = "name another file; corecast overwrites nothing but older plans"
         raise UsageError(Problem("output-exists", f"{path} exists already and is no plan", help=help))
-    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    write_whole(path, text)
 
 
 def explain(
@@ -197,8 +197,7 @@ def compile_(
     if emit:
         from corecast.adapters.relay import emit as script_of
 
-        script = script_of(decided)
-        write_whole(emit, lambda draft: draft.write_text(script, encoding="utf-8"))
+        write_whole(emit, script_of(decided))
         reporter.text(f"wrote {emit}: run it where TVM has Relay, `python {emit} module.json converted.json`")
         return
     from corecast.adapters.relax import compile_plan

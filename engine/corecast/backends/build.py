@@ -6,6 +6,7 @@ Parameters stay arguments of the compiled module: they are loaded once, and no w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from tvm import relax, tirx
 from tvm.ir import IRModule, Var
 
+from corecast.backends.alone import layers_alone
 from corecast.backends.calls import kernels
 from corecast.backends.host import tvm_target
-from corecast.backends.pipeline import BuildError, fused, legalized
+from corecast.backends.pipeline import BuildError, fused, legalized, unrunnable
 from corecast.backends.records import Records
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
+from corecast.report.activity import doing, note, one_by_one
 
 Array = NDArray[np.generic]
 
@@ -31,8 +34,9 @@ class RunError(CorecastError):
 
 @dataclass(frozen=True)
 class Executable:
-    """A compiled module, the arguments that it takes in their order, and its kernels whose schedule is from records."""
+    """A module compiled, the arguments that it takes in their order, and its kernels whose schedule is from records."""
 
+    module: IRModule
     code: relax.VMExecutable
     target: Target
     arguments: tuple[Var, ...]
@@ -53,15 +57,44 @@ def build(module: IRModule, target: Target, records: Records | None = None) -> E
     if records is not None and records.target != target:
         message = f"records for {records.target.name} cannot be used for {target.name}"
         raise BuildError(Problem("foreign-records", message, help="tune for this target"))
+    if problem := unrunnable(module, target):
+        raise BuildError(problem)
+    with doing("compiling", divisible=True):
+        if one_by_one():
+            try_each_layer(module, target)
+        try:
+            return _compiled(module, target, records)
+        except BuildError as error:
+            name = next((name for name, alone in layers_alone(module) if not _compiles(alone, target)), None)
+            raise (error.within(f"node {name}") if name else error) from error.__cause__
+
+
+def _compiled(module: IRModule, target: Target, records: Records | None = None) -> Executable:
     chip = tvm_target(target)
-    lowered = fused(legalized(module, target))
-    if records is not None:
-        lowered = _with_schedules(lowered, records, chip)
     try:
+        lowered = fused(legalized(module, target))
+        if records is not None:
+            lowered = _with_schedules(lowered, records, chip)
         code = tvm.compile(lowered, chip)
     except Exception as error:  # TVM raises several kinds, none of them its own
         raise BuildError.from_tvm(error, target) from error
-    return Executable(code, target, tuple(module["main"].params), tuple(_scheduled(lowered)))
+    return Executable(module, code, target, tuple(module["main"].params), tuple(_scheduled(lowered)))
+
+
+def _compiles(module: IRModule, target: Target) -> bool:
+    try:
+        _compiled(module, target)
+    except BuildError:
+        return False
+    return True
+
+
+def try_each_layer(module: IRModule, target: Target) -> None:
+    """Compile each layer by itself, run it on zeros, and say which it is, for the case that native code dies of it."""
+    for name, alone in layers_alone(module):
+        with doing(f"layer `{name}` by itself"), suppress(Exception):
+            runner = Runner(build(alone, target), {})
+            runner(*(np.zeros([int(size) for size in var.ty.shape.values], str(var.ty.dtype)) for var in runner.inputs))
 
 
 class Runner:
@@ -70,6 +103,7 @@ class Runner:
     def __init__(self, executable: Executable, parameters: Mapping[str, Array]) -> None:
         """Load the parameters by name; the arguments that are no parameters are the inputs. Raises `RunError`."""
         self._device = tvm.cpu()
+        self._executable = executable
         self._machine = relax.VirtualMachine(executable.code, self._device)
         self._arguments = executable.arguments
         self.tuned = executable.tuned
@@ -86,7 +120,12 @@ class Runner:
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """Run once; a tuple of results comes flat. Raises `RunError` for inputs that do not fit."""
-        return list(_arrays(self._machine["main"](*self._with_parameters(inputs))))
+        arguments = self._with_parameters(inputs)
+        with doing("running", divisible=True):
+            if one_by_one():
+                try_each_layer(self._executable.module, self._executable.target)
+                self._machine.set_instrument(_note_kernel)
+            return list(_arrays(self._machine["main"](*arguments)))
 
     def seconds(self, *inputs: Array, repeats: int = 5) -> float:
         """The median time of one run over `repeats`, after one that does not count, without copies of inputs."""
@@ -106,6 +145,11 @@ class Runner:
             raise RunError(Problem("wrong-inputs", message))
         # Not `ascontiguousarray`, which makes a vector of a scalar.
         return tvm.runtime.tensor(np.asarray(array, order="C"), self._device)
+
+
+def _note_kernel(_function: Any, name: str, is_before: bool, *_: Any) -> None:
+    if is_before:
+        note(f"kernel {name}")
 
 
 def _fits(array: Array, ty: relax.TensorType) -> bool:

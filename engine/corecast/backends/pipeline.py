@@ -45,9 +45,10 @@ def unrunnable(module: IRModule, target: Target) -> Problem | None:
 
 
 def legalized(module: IRModule, target: Target) -> IRModule:
-    """Every operator a call of a kernel of its own, and constants folded. Raises `BuildError`."""
-    if problem := unrunnable(module, target):
-        raise BuildError(problem)
+    """Every operator a call of a kernel of its own, and constants folded.
+
+    Raises `BuildError`; whether what is compiled would run is asked before, by `unrunnable`.
+    """
     chip, transform = tvm_target(target), relax.transform
     passes = [transform.LegalizeOps(), transform.AnnotateTIROpPattern(), transform.FoldConstant()]
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,7 @@ from corecast.model import Target
 _WORKLOADS = "database_workload.json"
 _RECORDS = "database_tuning_record.json"
 _HEADER = "records.json"
+_SAVING = ".saving-"
 
 
 class RecordsError(CorecastError):
@@ -66,11 +68,16 @@ class Records:
         self.folder = folder
         self.target = target
 
+    @staticmethod
+    def are_in(folder: str | Path) -> bool:
+        """Whether there are records in a folder; their header is what is written last."""
+        return (Path(folder) / _HEADER).exists()
+
     @classmethod
     def create(cls, folder: str | Path, target: Target) -> Records:
         """Empty records in a new or an empty folder. Raises `RecordsError` where there are records already."""
         path = Path(folder)
-        if (path / _HEADER).exists():
+        if cls.are_in(path):
             message = f"there are records in {path} already"
             raise RecordsError.of("records-exist", message, "open them, or take another folder")
         path.mkdir(parents=True, exist_ok=True)
@@ -127,11 +134,19 @@ class Records:
         return list(_database(self.folder).get_all_tuning_records())
 
     def _write(self, records: list[Any]) -> None:
-        """Write all files anew and put them in place one by one: a reader never sees half a file."""
-        with TemporaryDirectory(dir=self.folder, prefix=".saving-") as name:
+        """Write all files anew and put them in place one by one: a reader never sees half a file.
+
+        Records name workloads by their numbers, so workloads keep theirs and are put in place first: whoever is killed
+        in between leaves old records that still fit.
+        """
+        for abandoned in self.folder.glob(f"{_SAVING}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        with TemporaryDirectory(dir=self.folder, prefix=_SAVING) as name:
             fresh = Path(name)
             for file in (_WORKLOADS, _RECORDS):
                 (fresh / file).touch()
+            if (self.folder / _WORKLOADS).exists():
+                shutil.copyfile(self.folder / _WORKLOADS, fresh / _WORKLOADS)
             database = ms.database.JSONDatabase(work_dir=name)
             for record in records:
                 _commit(database, record)

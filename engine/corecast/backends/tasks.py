@@ -15,11 +15,13 @@ from tvm import relax, tirx
 from tvm.ir import Call, IRModule
 from tvm_ffi import structural_equal
 
+from corecast.backends.build import try_each_layer
 from corecast.backends.calls import bindings, called_kernel, kernels
-from corecast.backends.pipeline import fused, grouped, legalized
+from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 from corecast.recipe import Tune
+from corecast.report.activity import doing, one_by_one
 
 # An attribute that keeps TVM from taking two equal kernels for one.
 _MARK = "corecast.layer"
@@ -59,8 +61,13 @@ def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[
         TaskError: where a layer has no kernel, or one of dynamic shape; it names every such layer.
         BuildError: where the module cannot be compiled for the target.
     """
-    legal = legalized(module, target)
-    built = fused(legal)
+    if problem := unrunnable(module, target):
+        raise BuildError(problem)
+    with doing("compiling", divisible=True):
+        if one_by_one():
+            try_each_layer(module, target)
+        legal = legalized(module, target)
+        built = fused(legal)
     functions, runs = kernels(built), Counter(_called(built["main"]))
     names = {layer: _name_of(function, functions) for layer, function in _kernels_of(legal, wanted)}
     if problems := [problem for layer in wanted if (problem := _objection(layer, names.get(layer), functions))]:

@@ -22,6 +22,7 @@ from corecast.backends.tasks import Task
 from corecast.backends.tuners import Search, Tuner
 from corecast.backends.tuners.metaschedule import MetaSchedule
 from corecast.lang.problems import CorecastError, Problem
+from corecast.report.activity import doing
 
 Array = NDArray[np.generic]
 
@@ -92,7 +93,8 @@ def tune(
     results, problems = [], []
     for number, task in enumerate(tasks, 1):
         counted = _Counter(number, len(tasks), task, progress)
-        outcome = _tune_one(task, records, tuner or MetaSchedule(), counted)
+        with doing(f"tuning {task.name} ({', '.join(task.layers)})"):
+            outcome = _tune_one(task, records, tuner or MetaSchedule(), counted)
         if isinstance(outcome, Problem):
             problems.append(outcome)
         else:

@@ -11,6 +11,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from corecast.report.activity import doing
+
 
 class Reporter:
     """Writes results to standard output, and what is going on to standard error."""
@@ -66,9 +68,10 @@ class Reporter:
     def step(self, what: str) -> Iterator[None]:
         """Say what is being done and how long it took; a spinner where somebody watches."""
         start = perf_counter()
-        if self._err.is_terminal:
-            with self._err.status(Text(what)):
+        with doing(what):
+            if self._err.is_terminal:
+                with self._err.status(Text(what)):
+                    yield
+            else:
                 yield
-        else:
-            yield
         self._err.print(f"{what} ({perf_counter() - start:.1f} s)", markup=False, style="dim")

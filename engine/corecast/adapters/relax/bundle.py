@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +23,7 @@ from tvm.ir import IRModule
 from corecast.adapters.relax.apply import Conversion, Realised
 from corecast.adapters.relax.model import Model, Origin
 from corecast.adapters.relax.weights_file import read_weights, write_weights
+from corecast.adapters.whole import whole_file, whole_folder
 from corecast.lang.problems import CorecastError, Problem
 from corecast.plan import Plan, Prediction, format_plan, read_plan
 from corecast.verify import Verification
@@ -82,9 +81,7 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         predicted=conversion.plan.predicted,
         realised=conversion.realised,
     )
-    # Written beside its place and then renamed: a reader sees all of it or nothing, whatever happens to us.
-    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with whole_folder(path) as draft:
         module = conversion.converted.module
         (draft / PLAN).write_text(format_plan(conversion.plan), encoding="utf-8")
         (draft / MODULE).write_text(tvm.ir.save_json(module), encoding="utf-8")
@@ -93,17 +90,12 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         # safetensors makes its file readable for its owner alone.
         (draft / WEIGHTS).chmod((draft / PLAN).stat().st_mode)
         (draft / REPORT).write_text(_dump(report), encoding="utf-8")
-        draft.chmod(0o755)
-        os.rename(draft, path)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return Bundle(path, conversion.plan, conversion.converted, report)
 
 
 def refuse_existing(path: Path) -> None:
     """Raise `BundleError` where something stands at `path`: worth asking before a long conversion."""
-    if path.exists():
+    if os.path.lexists(path):  # a link that leads nowhere is something too
         help = "name another folder, or remove this one first; corecast overwrites nothing"
         raise BundleError(Problem("output-exists", f"{path} exists already", help=help))
 
@@ -157,7 +149,6 @@ def _damaged(path: Path, what: str) -> BundleError:
 def record_verification(bundle: Bundle, verification: Verification) -> Bundle:
     """Write a verification into the bundle's report, in one step."""
     report = bundle.report.model_copy(update={"verification": verification})
-    draft = bundle.path / f".{REPORT}"
-    draft.write_text(_dump(report), encoding="utf-8")
-    os.replace(draft, bundle.path / REPORT)
+    with whole_file(bundle.path / REPORT) as draft:
+        draft.write_text(_dump(report), encoding="utf-8")
     return replace(bundle, report=report)

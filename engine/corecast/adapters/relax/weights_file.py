@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,14 +39,18 @@ _METADATA = "corecast_dtypes"
 
 
 def write_weights(parameters: Mapping[str, Array], path: Path) -> None:
-    """Write parameters under their names."""
+    """Write parameters under their names. Raises `OSError`."""
     special = {name: str(array.dtype) for name, array in parameters.items() if str(array.dtype) in _STORED_AS}
     stored = {
         # Not `ascontiguousarray`, which makes a vector of a scalar.
         name: np.asarray(array.astype(_STORED_AS[special[name]]) if name in special else array, order="C")
         for name, array in parameters.items()
     }
-    save_file(stored, path, metadata={_METADATA: json.dumps(special, sort_keys=True)})
+    try:
+        save_file(stored, path, metadata={_METADATA: json.dumps(special, sort_keys=True)})
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from error
 
 
 def read_weights(path: Path) -> dict[str, Array]:

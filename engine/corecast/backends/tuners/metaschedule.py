@@ -206,12 +206,19 @@ class _Runner(ms.runner.PyRunner):  # type: ignore[misc]
         return futures
 
 
+class _Log(logging.FileHandler):
+    """A log that ends where the disk is full; what is searched for is written elsewhere, and fails there."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the name is logging's
+        return
+
+
 @contextmanager
 def _logging_to(path: Path) -> Iterator[logging.Logger]:
     """MetaSchedule's logger, writing to a file and nowhere else; as it was afterwards."""
     logger = logging.getLogger("tvm.s_tir.meta_schedule")
     before = logger.handlers[:], logger.level, logger.propagate
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _Log(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
