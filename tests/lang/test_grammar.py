@@ -14,7 +14,13 @@ from corecast.lang.parse import _ReservedWords, grammar
 CLAUSES = [
     'recipe resnet-int8 "1.0"',
     "requires tvm >= 0.27 < 0.28",
+    'use "a.rules" >= 1.0 < 2 with trials = $trials and layout = "HWNC" and rate = -0.5',
+    "use resnet-int8 with a = b",
+    "param trials = 8",
     "let stem = nn.conv2d #0",
+    "let stem = nn.conv2d #$first where k in {$a, $b..3} and x < $y and name like $z",
+    "expect $count",
+    "cast $dtype else int8 -> $sums",
     "rule convs",
     "skip c: (nn.conv2d #k or nn.*) -> add and * except nn.dense where not f(a, -b) <= 1 and x in {0, 3..5}",
     'match nn.conv2d where feeds (nn.relu) or name like "x" or name ~ /x/ or k not in {true} and a + b * c == 2.5',
@@ -39,14 +45,32 @@ WRONG = [
     "+",
     "#0",
     "#k",
+    "#$k",
     "#",
     "$",
+    "$x",
     '"x"',
     "3",
     "x",
     "x.y",
 ]
-WRONG += ["where", "except", "unless", "and", "or", "else", "not", "in", "like", "feeds", "true", "even", "if", "on"]
+WRONG += [
+    "where",
+    "except",
+    "unless",
+    "and",
+    "or",
+    "else",
+    "not",
+    "in",
+    "like",
+    "feeds",
+    "true",
+    "even",
+    "if",
+    "on",
+    "with",
+]
 
 
 def test_strict_mode_finds_no_conflict() -> None:

@@ -40,13 +40,15 @@ def words(pattern: str, *taken: set[str]) -> st.SearchStrategy[str]:
 
 
 plain_names = words(r"[a-z_][a-z0-9_]{0,5}")
-operators = words(r"nn\.[a-z]{1,4}|[A-Za-z_][A-Za-z0-9_]{0,5}(\.[a-z0-9]{1,2})?|[a-z]{1,3}\.\*|\*")
+operators = words(r"nn\.[a-z]{1,4}|[A-Za-z_][A-Za-z0-9_]{0,5}(-[a-z]{1,2})?(\.[a-z0-9]{1,2})?|[a-z]{1,3}\.\*|\*")
+sets = words(r"[A-Za-z_][A-Za-z0-9_]{0,5}(-[a-z]{1,2})?(\.[a-z0-9]{1,2})?")
 attributes = words(r"[a-z_][a-z0-9_]{0,5}(\.[a-z0-9_]{1,3})?", IN_CONDITIONS)
 verbs = st.sampled_from(["set", "cast", "keep", "tune", "quantize", "pad", "acme.prune", "top-k"])
 bare_words = words(r"[A-Za-z0-9_]{1,5}([.-][A-Za-z0-9_]{1,3})?", IN_REQUESTS).filter(
     lambda word: not NUMBER.fullmatch(word) and not word.lower().startswith("un")
 )
-titles = words(r"[A-Za-z_][A-Za-z0-9_-]{0,6}")
+names_of_recipes = words(r"[A-Za-z_][A-Za-z0-9_-]{0,6}")
+titles = names_of_recipes | words(r"[a-z][a-z-]{0,4}\.[a-z-]{1,4}")
 texts = st.text(st.characters(exclude_characters="\n", exclude_categories=[]), max_size=8)
 comments = texts.map(str.strip)
 whole = st.integers(0, 10**18 - 1)
@@ -80,8 +82,12 @@ def tuples(strategy: st.SearchStrategy, least: int = 0, most: int = 3) -> st.Sea
 
 # ── selectors and conditions ─────────────────────────────────────────────────────────────────────────────────────────
 
-ranges = st.tuples(signed, signed).map(lambda ends: tuple(sorted(ends)) if (ends[0] < 0) == (ends[1] < 0) else ends)
-ordinals = node(nodes.Ordinal, first=signed) | ranges.flatmap(
+parameters = node(nodes.Parameter, name=words(r"[A-Za-z_][A-Za-z0-9_]{0,5}"))
+ends = st.tuples(signed | parameters, parameters) | st.tuples(parameters, signed)
+ranges = ends | st.tuples(signed, signed).map(
+    lambda ends: tuple(sorted(ends)) if (ends[0] < 0) == (ends[1] < 0) else ends
+)
+ordinals = node(nodes.Ordinal, first=signed | parameters) | ranges.flatmap(
     lambda ends: node(nodes.Ordinal, first=ends[0], last=ends[1])
 )
 references = (
@@ -92,6 +98,7 @@ references = (
 items = (
     node(nodes.Constant, value=signed | floats | texts | st.booleans())
     | node(nodes.Constant, value=st.sampled_from(["true", "5", "NCHW16c", "or", "1e3", "x.y", ""]))
+    | parameters
     | ranges.flatmap(lambda ends: node(nodes.Range, first=ends[0], last=ends[1]))
 )
 braces = node(nodes.Braces, items=tuples(items, least=1))
@@ -106,7 +113,11 @@ joined_selectors = (
     | node(nodes.Chain, steps=tuples(node(nodes.Step, selector=selectors, capture=st.none() | plain_names), least=2))
     | node(nodes.Chain, steps=tuples(node(nodes.Step, selector=selectors, capture=plain_names), least=1, most=1))
 )
-values = node(nodes.Constant, value=whole | positive_floats | texts | st.booleans()) | node(nodes.Name, name=attributes)
+values = (
+    node(nodes.Constant, value=whole | positive_floats | texts | st.booleans())
+    | node(nodes.Name, name=attributes)
+    | parameters
+)
 chains_of_comparisons = st.integers(2, 3).flatmap(
     lambda size: node(
         nodes.Compare,
@@ -124,7 +135,7 @@ joined_expressions = (
     )
     | chains_of_comparisons
     | node(nodes.Membership, operand=expressions, items=braces, negated=st.booleans())
-    | node(nodes.Like, operand=expressions, pattern=texts, kind="like")
+    | node(nodes.Like, operand=expressions, pattern=texts | parameters, kind="like")
     | node(nodes.Like, operand=expressions, pattern=regexes, kind="~")
     | node(nodes.Relation, word=st.sampled_from(["feeds", "fed_by", "inside"]), selector=selectors)
     | node(nodes.Call, function=attributes, arguments=tuples(expressions))
@@ -134,7 +145,7 @@ joined_expressions = (
 
 said = {"above": tuples(comments, most=2), "beside": st.none() | comments}
 request_words = (
-    node(nodes.Word, value=bare_words | signed | floats) | node(nodes.Word, value=texts, quoted=True)
+    node(nodes.Word, value=bare_words | signed | floats | parameters) | node(nodes.Word, value=texts, quoted=True)
 )  # fmt: skip
 alternatives = node(nodes.Alternative, words=tuples(request_words, least=1), arrow=tuples(request_words))
 first_alternatives = node(nodes.Alternative, words=tuples(request_words), arrow=tuples(request_words))
@@ -149,16 +160,31 @@ requests = node(
 )
 matches = node(nodes.Match, selector=selectors, **said)
 skips = node(nodes.Skip, selector=selectors, **said)
-lets = node(nodes.Let, name=plain_names, selector=selectors, **said)
+lets = node(nodes.Let, name=sets, selector=selectors, **said)
 versions = words(r"[0-9][A-Za-z0-9_.+!*-]{0,6}")
-headers = node(nodes.Header, name=titles, version=st.none() | texts, **said)
+bounds = tuples(st.tuples(comparators, versions), most=2)
+settings_of_uses = node(
+    nodes.Given,
+    name=plain_names,
+    value=parameters | node(nodes.Constant, value=signed | floats | texts | st.booleans()),
+)
+uses = st.lists(settings_of_uses, max_size=3, unique_by=lambda given: given.name).flatmap(
+    lambda values: st.one_of(
+        node(nodes.Use, recipe=name, is_file=st.just(is_file), bounds=bounds, values=st.just(tuple(values)), **said)
+        for name, is_file in ((names_of_recipes, False), (texts, True))
+    )
+)
+params = node(
+    nodes.Param, name=plain_names, default=node(nodes.Constant, value=signed | floats | texts | st.booleans()), **said
+)
+headers = node(nodes.Header, name=names_of_recipes, version=st.none() | texts, **said)
 requirements = node(
     nodes.Requires,
     package=words(r"[a-z][a-z0-9_]{0,4}([.-][a-z0-9]{1,3})?"),
     bounds=tuples(st.tuples(comparators, versions), least=1, most=2),
     **said,
 )
-expectations = node(nodes.Expect, operator=comparators, count=whole, **said)
+expectations = node(nodes.Expect, operator=comparators, count=whole | parameters, **said)
 optionals = node(nodes.Optional, **said)
 
 
@@ -179,12 +205,15 @@ def rules(draw: st.DrawFn) -> nodes.Rule:
 @st.composite
 def files(draw: st.DrawFn) -> nodes.RuleFile:
     """A file whose skips stand before its rules, with at most one header and no name twice."""
-    head = [*draw(st.lists(headers, max_size=1)), *draw(st.lists(requirements | lets | skips, max_size=3))]
-    body = draw(st.lists(rules() | lets | requirements, max_size=3))
+    head = [
+        *draw(st.lists(headers, max_size=1)),
+        *draw(st.lists(requirements | uses | params | lets | skips, max_size=3)),
+    ]
+    body = draw(st.lists(rules() | lets | requirements | uses | params, max_size=3))
     taken: set[tuple[type, str]] = set()
     statements = []
     for statement in [*draw(st.permutations(head)), *body]:
-        name = statement.name if isinstance(statement, nodes.Rule | nodes.Let) else None
+        name = statement.name if isinstance(statement, nodes.Rule | nodes.Let | nodes.Param) else None
         if name is None or (type(statement), name) not in taken:
             statements.append(statement)
             taken.add((type(statement), name or ""))
@@ -259,6 +288,8 @@ SCRAPS = st.sampled_from(
             "expect ",
             "optional",
             "use ",
+            "param ",
+            "with ",
             "\n",
             "\n  ",
             "# x",
@@ -279,7 +310,23 @@ SCRAPS = st.sampled_from(
             " on ",
             "even ",
         ],
-        *["nn.conv2d", "skipped", "set layout NHWC", "->", "==", "..", "3", "1e9", '"x"', "/x/", "\ud800", "é"],
+        *[
+            "nn.conv2d",
+            "skipped",
+            "set layout NHWC",
+            "->",
+            "==",
+            "..",
+            "3",
+            "1e9",
+            "$n",
+            "#$n",
+            "$",
+            '"x"',
+            "/x/",
+            "\ud800",
+            "é",
+        ],
     ]
 )
 

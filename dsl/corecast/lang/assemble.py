@@ -11,14 +11,8 @@ from corecast.lang import nodes
 from corecast.lang.problems import Problem
 from corecast.lang.source import Span
 
-TOP_LEVEL = ("recipe", "requires", "let", "rule")
+TOP_LEVEL = ("recipe", "requires", "use", "param", "let", "rule")
 """Words that end the rule before them."""
-
-LATER = {
-    "use": "copy the rules it names into this file",
-    "param": "write its value where it is used",
-}
-"""Top-level words of a coming version, with what to do until then."""
 
 WORDS = (*TOP_LEVEL, "skip", "match", "expect", "optional")
 """Every word that begins a clause; a clause that begins with any other is a request."""
@@ -34,7 +28,7 @@ class Clause:
 
     @property
     def is_request(self) -> bool:
-        return self.word not in WORDS and self.word not in LATER
+        return self.word not in WORDS
 
 
 @dataclass(slots=True)
@@ -63,7 +57,7 @@ class _Group:
 
     def owns(self, clause: Clause) -> bool:
         """Whether a clause goes on with this group; a second `match` begins a rule of its own."""
-        if clause.word in TOP_LEVEL or clause.word in LATER:
+        if clause.word in TOP_LEVEL:
             return False
         if clause.word == "match":
             return self.is_rule and not self.has_match
@@ -82,6 +76,7 @@ def assemble(clauses: Iterable[Clause]) -> tuple[tuple[nodes.Statement, ...], li
     problems += _repeated_headers(groups)
     problems += _repeated_names(groups, "rule")
     problems += _repeated_names(groups, "let")
+    problems += _repeated_names(groups, "param")
     for group in groups:
         problems += _rule_problems(group) if group.is_rule else _stray_problems(group)
     return tuple(_statements(groups)), problems
@@ -186,7 +181,7 @@ def _repeated_names(groups: list[_Group], word: str) -> Iterator[Problem]:
     first: dict[str, Span] = {}
     for group in groups:
         node = group.first.node
-        if group.first.word != word or not isinstance(node, nodes.Rule | nodes.Let) or node.name is None:
+        if group.first.word != word or not isinstance(node, nodes.Rule | nodes.Let | nodes.Param) or node.name is None:
             continue
         if node.name in first:
             yield Problem(

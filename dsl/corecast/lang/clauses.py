@@ -59,7 +59,7 @@ CONTINUATION = re.compile(r"(?:where|except|unless|and|or|else)(?![A-Za-z0-9_.]|
 
 _ITEM = re.compile(
     r"""
-      (?P<comment>     (?<!\S) \# (?! -?[0-9] | [^\W\d_] ) [^\n]* )
+      (?P<comment>     (?<!\S) \# (?! -?[0-9] | \$?[^\W\d_] | \$_ ) [^\n]* )
     | (?P<ordinal>     \# )
     | (?P<string>      "(?:[^"\\\n]|\\[^\n])*" | '(?:[^'\\\n]|\\[^\n])*' )
     | (?P<open_string> ["'] [^\n]* )

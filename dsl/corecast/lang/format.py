@@ -35,6 +35,13 @@ def format_request(request: nodes.Request) -> str:
     return _on_one_line(_request(request))
 
 
+def format_value(value: nodes.Scalar) -> str:
+    """Print the value of a parameter, or an item of a set: a text that reads as a word stands bare."""
+    if not isinstance(value, str):
+        return _number(value)
+    return value if is_bare_word(value) else _quoted(value)
+
+
 # A newline in a text that these functions pass on marks a place where its clause may be broken.
 
 
@@ -48,13 +55,14 @@ def _in_parentheses(text: str) -> str:
 
 # ── files and rules ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-_FileStatement = nodes.Header | nodes.Requires | nodes.Let | nodes.Skip | nodes.Rule
+_Line = nodes.Header | nodes.Requires | nodes.Use | nodes.Param | nodes.Let | nodes.Clause
+"""What stands on a line of its own: everything but a whole rule."""
 
 
-def _blocks(statements: Iterable[_FileStatement]) -> Iterator[list[_FileStatement]]:
+def _blocks(statements: Iterable[nodes.FileStatement]) -> Iterator[list[nodes.FileStatement]]:
     """Like statements together; header and requirements are alike, a rule is like no other."""
 
-    def kind(numbered: tuple[int, _FileStatement]) -> object:
+    def kind(numbered: tuple[int, nodes.FileStatement]) -> object:
         number, statement = numbered
         if isinstance(statement, nodes.Rule):
             return number
@@ -64,7 +72,7 @@ def _blocks(statements: Iterable[_FileStatement]) -> Iterator[list[_FileStatemen
         yield [statement for _, statement in block]
 
 
-def _lines(statements: Iterable[_FileStatement]) -> Iterator[str]:
+def _lines(statements: Iterable[nodes.FileStatement]) -> Iterator[str]:
     for statement in statements:
         if isinstance(statement, nodes.Rule):
             yield from _rule(statement)
@@ -83,7 +91,7 @@ def _rule(rule: nodes.Rule) -> Iterator[str]:
         yield from _statement(clause, "  ")
 
 
-def _statement(statement: nodes.Header | nodes.Requires | nodes.Let | nodes.Clause, indent: str) -> Iterator[str]:
+def _statement(statement: _Line, indent: str) -> Iterator[str]:
     text = _text(statement)
     first, *others = [text] if len(indent) + len(_on_one_line(text)) <= WIDTH else text.split("\n")
     lines = [indent + _on_one_line(first), *(f"{indent}    {other}" for other in others)]
@@ -105,13 +113,17 @@ def _comment(text: str) -> str:
 # ── clauses ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _text(statement: nodes.Header | nodes.Requires | nodes.Let | nodes.Clause) -> str:
+def _text(statement: _Line) -> str:
     match statement:
         case nodes.Header():
             version = "" if statement.version is None else f" {_quoted(statement.version)}"
             return f"recipe {statement.name}{version}"
         case nodes.Requires():
-            return " ".join(["requires", statement.package, *(f"{sign} {bound}" for sign, bound in statement.bounds)])
+            return " ".join(["requires", statement.package, *_bounds(statement.bounds)])
+        case nodes.Use():
+            return _use(statement)
+        case nodes.Param():
+            return f"param {statement.name} = {_item(statement.default)}"
         case nodes.Let():
             return f"let {statement.name} = {_selector(statement.selector)}"
         case nodes.Skip():
@@ -121,11 +133,21 @@ def _text(statement: nodes.Header | nodes.Requires | nodes.Let | nodes.Clause) -
         case nodes.Request():
             return _request(statement)
         case nodes.Expect(operator="=="):
-            return f"expect {statement.count}"
+            return f"expect {_whole(statement.count)}"
         case nodes.Expect():
-            return f"expect {statement.operator} {statement.count}"
+            return f"expect {statement.operator} {_whole(statement.count)}"
         case nodes.Optional():
             return "optional"
+
+
+def _bounds(bounds: Iterable[tuple[nodes.Comparator, str]]) -> Iterator[str]:
+    return (f"{sign} {bound}" for sign, bound in bounds)
+
+
+def _use(use: nodes.Use) -> str:
+    words = ["use", _quoted(use.recipe) if use.is_file else use.recipe, *_bounds(use.bounds)]
+    values = "\nand ".join(f"{given.name} = {_item(given.value)}" for given in use.values)
+    return " ".join([*words, "with", values] if values else words)
 
 
 def _request(request: nodes.Request) -> str:
@@ -147,9 +169,19 @@ def _alternative(alternative: nodes.Alternative) -> str:
 
 
 def _word(word: nodes.Word) -> str:
+    if isinstance(word.value, nodes.Parameter):
+        return _parameter(word.value)
     if isinstance(word.value, str):
         return _quoted(word.value) if word.quoted else word.value
     return _number(word.value)
+
+
+def _parameter(parameter: nodes.Parameter) -> str:
+    return f"${parameter.name}"
+
+
+def _whole(number: int | nodes.Parameter) -> str:
+    return _parameter(number) if isinstance(number, nodes.Parameter) else str(number)
 
 
 def _quoted(text: str) -> str:
@@ -203,7 +235,8 @@ def _reference(reference: nodes.Reference) -> str:
 
 
 def _ordinal(ordinal: nodes.Ordinal) -> str:
-    return f"#{ordinal.first}" if ordinal.last is None else f"#{ordinal.first}..{ordinal.last}"
+    first = f"#{_whole(ordinal.first)}"
+    return first if ordinal.last is None else f"{first}..{_whole(ordinal.last)}"
 
 
 # ── expressions ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,7 +264,7 @@ def _tightness(expression: nodes.Expression) -> int:
             return _ARITHMETIC[expression.operator]
         case nodes.Negative():
             return _FACTOR
-        case nodes.Constant() | nodes.Name() | nodes.Call():
+        case nodes.Constant() | nodes.Parameter() | nodes.Name() | nodes.Call():
             return _VALUE
 
 
@@ -248,7 +281,7 @@ def _bare_expression(expression: nodes.Expression) -> str:
         case nodes.Membership(operand=operand, items=items, negated=negated):
             return f"{_expression(operand, _SUM)} {'not in' if negated else 'in'} {_braces(items)}"
         case nodes.Like(operand=operand, pattern=pattern, kind=kind):
-            return f"{_expression(operand, _SUM)} {kind} {_regex(pattern) if kind == '~' else _quoted(pattern)}"
+            return f"{_expression(operand, _SUM)} {kind} {_pattern(pattern, kind)}"
         case nodes.Relation(word=word, selector=selector):
             return f"{word} {_selector(selector, nodes.Reference)}"
         case nodes.Arithmetic(operator=operator, left=left, right=right):
@@ -258,6 +291,8 @@ def _bare_expression(expression: nodes.Expression) -> str:
             return f"-{_expression(operand, _FACTOR)}"
         case nodes.Constant(value=value):
             return _quoted(value) if isinstance(value, str) else _number(value)
+        case nodes.Parameter():
+            return _parameter(expression)
         case nodes.Name(name=name):
             return name
         case nodes.Call(function=function, arguments=arguments):
@@ -287,24 +322,34 @@ def _float(value: float) -> str:
     return f"{digits}e{int(exponent)}" if has_exponent else digits
 
 
+def _pattern(pattern: str | nodes.Parameter, kind: str) -> str:
+    if isinstance(pattern, nodes.Parameter):
+        return _parameter(pattern)
+    return _regex(pattern) if kind == "~" else _quoted(pattern)
+
+
 def _regex(pattern: str) -> str:
     """A slash would end the regular expression; whatever is escaped already stays so."""
     escaped = re.sub(r"\\.|/", lambda found: "\\/" if found[0] == "/" else found[0], pattern)
     return f"/{escaped}/"
 
 
-_BARE_ITEM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.+-][A-Za-z0-9_]+)*")
+_BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.+-][A-Za-z0-9_]+)*")
+
+
+def is_bare_word(text: str) -> bool:
+    """Whether a text can stand without quotes where values stand, and reads as itself there."""
+    return bool(_BARE_WORD.fullmatch(text)) and not CONTINUATION.fullmatch(text) and text not in ("true", "false")
 
 
 def _braces(braces: nodes.Braces) -> str:
     return "{" + ", ".join(map(_item, braces.items)) + "}"
 
 
-def _item(item: nodes.Constant | nodes.Range) -> str:
-    """An item of a set; a text that reads as a word stands bare."""
+def _item(item: nodes.Constant | nodes.Parameter | nodes.Range) -> str:
+    """An item of a set, or the value of a parameter; a text that reads as a word stands bare."""
     if isinstance(item, nodes.Range):
-        return f"{item.first}..{item.last}"
-    if not isinstance(item.value, str):
-        return _number(item.value)
-    is_word = _BARE_ITEM.fullmatch(item.value) and not CONTINUATION.fullmatch(item.value)
-    return item.value if is_word and item.value not in ("true", "false") else _quoted(item.value)
+        return f"{_whole(item.first)}..{_whole(item.last)}"
+    if isinstance(item, nodes.Parameter):
+        return _parameter(item)
+    return format_value(item.value)

@@ -9,18 +9,20 @@ from collections.abc import Iterable
 from lark import Lark, UnexpectedInput, UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from corecast.lang.assemble import meant, mistyped
+from corecast.lang.assemble import WORDS, meant, mistyped
 from corecast.lang.clauses import CONTINUATION, ClauseText
 from corecast.lang.problems import Problem, nearest
 from corecast.lang.source import Span
 
 PHRASES = {
     "NAME": ["a name"],
+    "SET": ["a name"],
     "REFERENCE": ["an operator such as `nn.conv2d`"],
     "TITLE": ["a name"],
     "VERB": ["a request"],
     "PACKAGE": ["the name of a package"],
     "WORD": ["a word", "a number"],
+    "PARAMETER": ["a `$parameter`"],
     "ORDINAL": ["a place such as `#0`"],
     "BINDING": ["a binding such as `#k`"],
     "NUMBER": ["a number"],
@@ -54,7 +56,7 @@ _END = PHRASES["$END"][0]
 
 _OFFENDER = re.compile(
     r"""
-      [A-Za-z0-9_] (?: [A-Za-z0-9_] | [.-](?=[A-Za-z0-9_]) )*
+      \$?[A-Za-z0-9_] (?: [A-Za-z0-9_] | [.-](?=[A-Za-z0-9_]) )*
     | \#[^\s,(){}]*
     | "(?:[^"\\\n]|\\[^\n])*" | '(?:[^'\\\n]|\\[^\n])*'
     | [-=<>!&|+*/%~]+
@@ -62,7 +64,7 @@ _OFFENDER = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_PLACE = re.compile(r"#(-?[0-9]|[^\W\d_])")
+_PLACE = re.compile(r"#(-?[0-9]|\$?[^\W\d_]|\$_)")
 
 
 def syntax_problem(grammar: Lark, clause: ClauseText, error: UnexpectedInput) -> Problem:
@@ -119,6 +121,10 @@ def _wrong_word(offender: str, span: Span, accepted: list[str], clause: ClauseTe
         )
     if CONTINUATION.fullmatch(offender) and _END not in accepted:
         return Problem("syntax", f"`{offender}` is a word of the language, no name", span, _may_stand(accepted))
+    name = clause.first_word
+    if offender == "=" and name not in WORDS and clause.code[: span.start - clause.span.start].strip() == name:
+        help = f"write `param {name} = ...` or `let {name} = ...`; the values behind a `with` are joined by `and`"
+        return Problem("syntax", f"{_shown(offender)} cannot stand here", span, help)
     if span.start == clause.span.start and offender in _COMPARATORS:
         help = "a comma ends a clause: write the bounds of a version side by side, as in `>= 0.27 < 0.28`"
         return Problem("syntax", f"no clause begins with `{offender}`", span, help)

@@ -7,7 +7,7 @@ thing compare equal wherever they say it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from corecast.lang.source import Span
 
@@ -19,6 +19,27 @@ class Node:
     span: Span = field(compare=False, repr=False)
 
 
+# ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Node):
+    """`$trials`: the value of a `param`, wherever a value can stand."""
+
+    name: str
+
+
+_Value = TypeVar("_Value")
+
+
+def settled(value: _Value | Parameter) -> _Value:
+    """A value of a tree in which every parameter has given way to its value (`corecast.recipe.flatten`)."""
+    assert not isinstance(value, Parameter), f"nobody gave ${value.name} its value"
+    return value
+
+
 # ── selectors: which layers ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -26,8 +47,14 @@ class Node:
 class Ordinal(Node):
     """`#0`, `#-1`, `#2..5` (both ends included); `last` is None for a single place."""
 
-    first: int
-    last: int | None = None
+    first: int | Parameter
+    last: int | Parameter | None = None
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """First and last place, as they were written."""
+        first = settled(self.first)
+        return first, first if self.last is None else settled(self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +120,7 @@ Selector = Reference | Union | Intersection | Filter | Except | Chain
 class Constant(Node):
     """A number, a quoted string, `true` or `false`."""
 
-    value: int | float | str | bool
+    value: Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +134,19 @@ class Name(Node):
 class Range(Node):
     """`3..5` inside braces, both ends included."""
 
-    first: int
-    last: int
+    first: int | Parameter
+    last: int | Parameter
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return settled(self.first), settled(self.last)
 
 
 @dataclass(frozen=True, slots=True)
 class Braces(Node):
     """`{0, 3..5, -1, "x", NCHW}`: the set on the right of `in`; bare words in it are strings."""
 
-    items: tuple[Constant | Range, ...]
+    items: tuple[Constant | Parameter | Range, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +198,7 @@ class Like(Node):
     """`x like "glob"` or `x ~ /regular expression/`; both must match the whole text."""
 
     operand: Expression
-    pattern: str
+    pattern: str | Parameter
     kind: Literal["like", "~"]
 
 
@@ -201,7 +232,7 @@ class Or(Node):
 
 
 Expression = (
-    Constant | Name | Call | Negative | Arithmetic | Compare | Membership | Like | Relation | Not | And | Or
+    Constant | Parameter | Name | Call | Negative | Arithmetic | Compare | Membership | Like | Relation | Not | And | Or
 )  # fmt: skip
 
 # ── clauses and statements ───────────────────────────────────────────────────────────────────────────────────────────
@@ -209,9 +240,9 @@ Expression = (
 
 @dataclass(frozen=True, slots=True)
 class Word(Node):
-    """An argument of a request: a bare word, a number or a quoted string."""
+    """An argument of a request: a bare word, a number, a quoted string or a parameter."""
 
-    value: str | int | float
+    value: str | int | float | Parameter
     quoted: bool = False
 
 
@@ -245,6 +276,32 @@ class Requires(Statement):
 
     package: str
     bounds: tuple[tuple[Comparator, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Node):
+    """`trials = 64` behind `with`: a value for a parameter of the recipe that is used."""
+
+    name: str
+    value: Constant | Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Use(Statement):
+    """`use tensorcore >= 1.0 with trials = 64`, `use "blocks.rules"`: another recipe, whose text this stands for."""
+
+    recipe: str
+    is_file: bool = False
+    bounds: tuple[tuple[Comparator, str], ...] = ()
+    values: tuple[Given, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Param(Statement):
+    """`param trials = 8`: a parameter with its default, which also says of what type its values are."""
+
+    name: str
+    default: Constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +342,7 @@ class Expect(Statement):
     """`expect >= 1`, `expect 16` (which is `==`)."""
 
     operator: Comparator
-    count: int
+    count: int | Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +366,12 @@ class Rule(Statement):
         return self.name or f"line-{self.span.line}"
 
 
+FileStatement = Header | Requires | Use | Param | Let | Skip | Rule
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFile(Node):
     """A whole file: its statements in order, and the comments after the last one."""
 
-    statements: tuple[Header | Requires | Let | Skip | Rule, ...]
+    statements: tuple[FileStatement, ...]
     below: tuple[str, ...] = ()

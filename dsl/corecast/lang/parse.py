@@ -1,26 +1,22 @@
 """A rules text in, its `RuleFile` out, or a `RulesError` that carries every problem of the text.
 
 The text is cut into clauses (`clauses.py`), each clause is read on its own by `grammar.lark` and becomes a node
-here, and the clauses are put together into rules (`assemble.py`). So a bad clause costs itself and no other.
+(`build.py`), and the clauses are put together into rules (`assemble.py`). A bad clause costs itself and no other.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from dataclasses import replace
 from functools import cache
-from typing import Literal, cast
+from typing import cast
 
-from lark import Lark, Token, Transformer_NonRecursive, Tree, UnexpectedInput, v_args
+from lark import Lark, Token, Tree, UnexpectedInput
 from lark.lark import PostLex
-from lark.tree import Meta
 
 from corecast.lang import nodes
-from corecast.lang.assemble import LATER, Clause, assemble, meant, repeated
+from corecast.lang.assemble import Clause, assemble, meant
+from corecast.lang.build import Builder
 from corecast.lang.clauses import DEEPEST, ClauseText, cut, too_deep
 from corecast.lang.mistakes import syntax_problem
 from corecast.lang.problems import Problem, RulesError
@@ -46,11 +42,9 @@ def parse_readable(source: Source | str) -> tuple[nodes.RuleFile, list[Problem]]
     problems += more
     whole = Span(source, 0, len(source.text))
     # Statements that do not stand at their place are among the problems, and are left out.
-    placed = tuple(item for item in statements if isinstance(item, _PLACED))
+    placed = tuple(item for item in statements if isinstance(item, nodes.FileStatement))
     return nodes.RuleFile(span=whole, statements=placed, below=pieces.below), problems
 
-
-_PLACED = nodes.Header | nodes.Requires | nodes.Let | nodes.Skip | nodes.Rule
 
 # ── the grammar ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,9 +81,6 @@ def _read(clause: ClauseText, problems: list[Problem]) -> Clause:
     unread = Clause(clause.first_word, clause.span, None)
     if clause.damaged:
         return unread
-    if clause.first_word in LATER:
-        problems.append(_later(clause))
-        return unread
     try:
         tree = grammar().parse(clause.code)
     except UnexpectedInput as error:
@@ -98,16 +89,10 @@ def _read(clause: ClauseText, problems: list[Problem]) -> Clause:
     if _is_deep(tree):
         problems.append(too_deep(clause.span))
         return unread
-    builder = _Builder(clause.span)
+    builder = Builder(clause.span)
     node = cast(nodes.Statement, builder.transform(tree))
     problems += builder.problems
     return replace(unread, node=replace(node, above=clause.above, beside=clause.beside))
-
-
-def _later(clause: ClauseText) -> Problem:
-    word, start = clause.first_word, clause.span.start
-    place = Span(clause.span.source, start, start + len(word))
-    return Problem("unknown-word", f"`{word}` is not supported in this version", place, LATER[word])
 
 
 def _is_deep(tree: Tree[Token]) -> bool:
@@ -116,289 +101,3 @@ def _is_deep(tree: Tree[Token]) -> bool:
     for _ in range(DEEPEST):
         level = [child for parent in level for child in parent.children if isinstance(child, Tree)]
     return bool(level)
-
-
-# ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_MOST_DIGITS = 18  # what fits into 64 bits whatever the digits are
-_ESCAPE = re.compile(r"\\(.)")
-_MODIFIERS = {"unless": "unless", "even_if_skipped": "even if skipped", "on": "on"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Modifier:
-    field: str
-    span: Span
-    value: nodes.Selector | nodes.Word | bool
-
-
-@v_args(inline=True, meta=True)
-class _Builder(Transformer_NonRecursive[Token, nodes.Node]):
-    """Builds the node of one clause, and notes what the grammar cannot see: numbers, ranges, regular expressions."""
-
-    def __init__(self, clause: Span):
-        super().__init__(visit_tokens=False)
-        self.clause = clause
-        self.problems: list[Problem] = []
-
-    def _span(self, place: Meta | Token) -> Span:
-        if place.start_pos is None or place.end_pos is None:
-            return self.clause
-        return Span(self.clause.source, self.clause.start + place.start_pos, self.clause.start + place.end_pos)
-
-    def _complain(self, slug: str, message: str, span: Span, help: str) -> None:
-        self.problems.append(Problem(slug, message, span, help))
-
-    # ── statements ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def header(self, _: Meta, name: Token, version: Token | None) -> nodes.Header:
-        return nodes.Header(span=self.clause, name=str(name), version=self._text(version) if version else None)
-
-    def requires(self, _: Meta, package: Token, *bounds: tuple[nodes.Comparator, str]) -> nodes.Requires:
-        return nodes.Requires(span=self.clause, package=str(package), bounds=bounds)
-
-    def bound(self, _: Meta, comparator: Token, version: Token) -> tuple[nodes.Comparator, str]:
-        return _comparator(comparator), str(version)
-
-    def let(self, _: Meta, name: Token, selector: nodes.Selector) -> nodes.Let:
-        if "." in name:
-            help = f"write `{name.replace('.', '_')}`"
-            self._complain("syntax", f"`{name}` has a dot, as only operators have", self._span(name), help)
-        return nodes.Let(span=self.clause, name=str(name), selector=selector)
-
-    def rule(self, _: Meta, name: Token) -> nodes.Rule:
-        return nodes.Rule(span=self.clause, name=str(name), clauses=())
-
-    def skip(self, _: Meta, selector: nodes.Selector) -> nodes.Skip:
-        return nodes.Skip(span=self.clause, selector=selector)
-
-    def match(self, _: Meta, selector: nodes.Selector) -> nodes.Match:
-        return nodes.Match(span=self.clause, selector=selector)
-
-    def expect(self, _: Meta, comparator: Token | None, count: Token) -> nodes.Expect:
-        operator = _comparator(comparator) if comparator else "=="
-        return nodes.Expect(span=self.clause, operator=operator, count=self._integer(count, self._span(count)))
-
-    def optional(self, _: Meta) -> nodes.Optional:
-        return nodes.Optional(span=self.clause)
-
-    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def request(self, _: Meta, verb: Token, *parts: nodes.Alternative | _Modifier | None) -> nodes.Request:
-        first, *others = parts
-        place = self._span(verb)
-        bare = nodes.Alternative(span=Span(place.source, place.end, place.end), words=())  # `keep`: no word at all
-        request = nodes.Request(
-            span=self.clause,
-            verb=nodes.Word(span=place, value=str(verb)),
-            alternatives=(
-                first if isinstance(first, nodes.Alternative) else bare,
-                *(part for part in others if isinstance(part, nodes.Alternative)),
-            ),
-        )
-        return self._modified(request, [part for part in others if isinstance(part, _Modifier)])
-
-    def _modified(self, request: nodes.Request, modifiers: list[_Modifier]) -> nodes.Request:
-        first: dict[str, _Modifier] = {}
-        for modifier in modifiers:
-            earlier = first.setdefault(modifier.field, modifier)
-            if earlier is not modifier:
-                what = f"a second `{_MODIFIERS[modifier.field]}` in one request"
-                self.problems.append(repeated(what, modifier.span, earlier.span))
-        return replace(request, **{name: modifier.value for name, modifier in first.items()})  # type: ignore[arg-type]
-
-    def alternative(self, meta: Meta, *parts: nodes.Word | tuple[nodes.Word, ...] | None) -> nodes.Alternative:
-        arrow = parts[-1] if isinstance(parts[-1], tuple) else ()
-        words = tuple(part for part in parts if isinstance(part, nodes.Word))
-        return nodes.Alternative(span=self._span(meta), words=words, arrow=arrow)
-
-    def arrow(self, _: Meta, *words: nodes.Word) -> tuple[nodes.Word, ...]:
-        return words
-
-    def bare(self, meta: Meta, word: Token) -> nodes.Word:
-        if word != "unless" and get_close_matches(word.lower(), ["unless"], cutoff=0.85):
-            help = f'did you mean `unless`? A word that only looks like it goes in quotes: `"{word}"`'
-            self._complain("unknown-word", f"`{word}` reads as a word of the request", self._span(meta), help)
-        return nodes.Word(span=self._span(meta), value=self._bare_value(word))
-
-    def quoted(self, meta: Meta, text: Token) -> nodes.Word:
-        return nodes.Word(span=self._span(meta), value=self._text(text), quoted=True)
-
-    def unless(self, meta: Meta, selector: nodes.Selector) -> _Modifier:
-        return _Modifier("unless", self._span(meta), selector)
-
-    def even_if_skipped(self, meta: Meta) -> _Modifier:
-        return _Modifier("even_if_skipped", self._span(meta), True)
-
-    def on(self, meta: Meta, name: Token) -> _Modifier:
-        return _Modifier("on", self._span(meta), nodes.Word(span=self._span(name), value=str(name)))
-
-    # ── selectors ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def exception(self, meta: Meta, selector: nodes.Selector, removed: nodes.Selector) -> nodes.Except:
-        return nodes.Except(span=self._span(meta), selector=selector, removed=removed)
-
-    def filter(self, meta: Meta, selector: nodes.Selector, condition: nodes.Expression) -> nodes.Filter:
-        return nodes.Filter(span=self._span(meta), selector=selector, condition=condition)
-
-    def union(self, meta: Meta, *parts: nodes.Selector) -> nodes.Union:
-        return nodes.Union(span=self._span(meta), parts=parts)
-
-    def intersection(self, meta: Meta, *parts: nodes.Selector) -> nodes.Intersection:
-        return nodes.Intersection(span=self._span(meta), parts=parts)
-
-    def chain(self, meta: Meta, *parts: nodes.Step | nodes.Selector) -> nodes.Chain:
-        steps = [part if isinstance(part, nodes.Step) else nodes.Step(span=part.span, selector=part) for part in parts]
-        return nodes.Chain(span=self._span(meta), steps=tuple(steps))
-
-    def captured(self, meta: Meta, name: Token, selector: nodes.Selector) -> nodes.Step:
-        if not name.isidentifier():
-            help = "write a name without dots and stars before the colon, as in `c: nn.conv2d`"
-            self._complain("syntax", f"`{name}` cannot name a step of a chain", self._span(name), help)
-        return nodes.Step(span=self._span(meta), selector=selector, capture=str(name))
-
-    def reference(self, meta: Meta, name: Token, place: Token | None) -> nodes.Reference:
-        reference = nodes.Reference(span=self._span(meta), name=str(name))
-        if place is None:
-            return reference
-        if place.type == "BINDING":
-            return replace(reference, binding=place[1:])
-        return replace(reference, ordinal=self._ordinal(place))
-
-    def _ordinal(self, place: Token) -> nodes.Ordinal:
-        span = self._span(place)
-        first, _, last = place[1:].partition("..")
-        if not last:
-            return nodes.Ordinal(span=span, first=self._integer(first, span))
-        low, high = self._range(first, last, span)
-        return nodes.Ordinal(span=span, first=low, last=high)
-
-    # ── expressions ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def disjunction(self, meta: Meta, *parts: nodes.Expression) -> nodes.Or:
-        return nodes.Or(span=self._span(meta), parts=parts)
-
-    def conjunction(self, meta: Meta, *parts: nodes.Expression) -> nodes.And:
-        return nodes.And(span=self._span(meta), parts=parts)
-
-    def negation(self, meta: Meta, operand: nodes.Expression) -> nodes.Not:
-        return nodes.Not(span=self._span(meta), operand=operand)
-
-    def compare(self, meta: Meta, *parts: nodes.Expression | Token) -> nodes.Compare:
-        operands = tuple(part for part in parts if not isinstance(part, Token))
-        operators = tuple(_comparator(part) for part in parts if isinstance(part, Token))
-        return nodes.Compare(span=self._span(meta), operands=operands, operators=operators)
-
-    def membership(self, meta: Meta, operand: nodes.Expression, items: nodes.Braces) -> nodes.Membership:
-        return nodes.Membership(span=self._span(meta), operand=operand, items=items)
-
-    def absence(self, meta: Meta, operand: nodes.Expression, items: nodes.Braces) -> nodes.Membership:
-        return nodes.Membership(span=self._span(meta), operand=operand, items=items, negated=True)
-
-    def like(self, meta: Meta, operand: nodes.Expression, glob: Token) -> nodes.Like:
-        return nodes.Like(span=self._span(meta), operand=operand, pattern=self._text(glob), kind="like")
-
-    def regex(self, meta: Meta, operand: nodes.Expression, regex: Token) -> nodes.Like:
-        self._check_regex(regex)
-        pattern = re.sub(r"\\(.)", lambda escape: "/" if escape[1] == "/" else escape[0], regex[1:-1])
-        return nodes.Like(span=self._span(meta), operand=operand, pattern=pattern, kind="~")
-
-    def relation(self, meta: Meta, word: Token, selector: nodes.Selector) -> nodes.Relation:
-        return nodes.Relation(span=self._span(meta), word=str(word), selector=selector)
-
-    def arithmetic(
-        self, meta: Meta, left: nodes.Expression, operator: Token, right: nodes.Expression
-    ) -> nodes.Arithmetic:
-        sign = cast(Literal["+", "-", "*", "/", "//", "%"], str(operator))
-        return nodes.Arithmetic(span=self._span(meta), operator=sign, left=left, right=right)
-
-    def negative(self, meta: Meta, operand: nodes.Expression) -> nodes.Negative:
-        return nodes.Negative(span=self._span(meta), operand=operand)
-
-    def number(self, meta: Meta, number: Token) -> nodes.Constant:
-        return nodes.Constant(span=self._span(meta), value=self._number(number, self._span(number)))
-
-    def string(self, meta: Meta, text: Token) -> nodes.Constant:
-        return nodes.Constant(span=self._span(meta), value=self._text(text))
-
-    def boolean(self, meta: Meta, word: Token) -> nodes.Constant:
-        return nodes.Constant(span=self._span(meta), value=word == "true")
-
-    def name(self, meta: Meta, name: Token) -> nodes.Name:
-        return nodes.Name(span=self._span(meta), name=str(name))
-
-    def call(self, meta: Meta, function: Token, *arguments: nodes.Expression | None) -> nodes.Call:
-        given = tuple(argument for argument in arguments if argument is not None)
-        return nodes.Call(span=self._span(meta), function=str(function), arguments=given)
-
-    def braces(self, meta: Meta, *items: nodes.Constant | nodes.Range) -> nodes.Braces:
-        return nodes.Braces(span=self._span(meta), items=items)
-
-    def bare_item(self, meta: Meta, word: Token) -> nodes.Constant:
-        truth = {"true": True, "false": False}.get(word)
-        return nodes.Constant(span=self._span(meta), value=self._bare_value(word) if truth is None else truth)
-
-    def range(self, meta: Meta, first: Token, last: Token) -> nodes.Range:
-        low, high = self._range(first, last, self._span(meta))
-        return nodes.Range(span=self._span(meta), first=low, last=high)
-
-    # ── words and numbers ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _bare_value(self, word: Token) -> str | int | float:
-        """A bare word that reads as a number is one."""
-        return self._number(word, self._span(word)) if _NUMBER.fullmatch(word) else str(word)
-
-    def _number(self, text: str, span: Span) -> int | float:
-        if text.lstrip("-").isdigit():
-            return self._integer(text, span)
-        value = float(text)
-        if math.isinf(value):
-            self._complain("bad-number", "this number is too large", span, "the largest is about 1.8e308")
-        return value
-
-    def _integer(self, text: str, span: Span) -> int:
-        if len(text.lstrip("-")) <= _MOST_DIGITS:
-            return int(text)
-        help = f"whole numbers have up to {_MOST_DIGITS} digits"
-        self._complain("bad-number", "this number is too large", span, help)
-        return 0
-
-    def _range(self, first: str, last: str, span: Span) -> tuple[int, int]:
-        if not all(end.lstrip("-").isdigit() for end in (first, last)):
-            help = "write whole numbers at both ends, as in `3..5`"
-            self._complain("bad-range", f"`{first}..{last}` is no range of whole numbers", span, help)
-            return 0, 0
-        low, high = self._integer(first, span), self._integer(last, span)
-        if low > high and (low < 0) == (high < 0):  # `2..-1` reaches from the third to the last, however many there are
-            help = f"write the smaller end first: `{high}..{low}`"
-            self._complain("bad-range", f"the range `{first}..{last}` is empty", span, help)
-        return low, high
-
-    def _text(self, text: Token) -> str:
-        """What a quoted string stands for."""
-        for escape in _ESCAPE.finditer(text[1:-1]):
-            if escape[1] not in "\"'\\":
-                start = self._span(text).start + 1 + escape.start()
-                place = Span(self.clause.source, start, start + 2)
-                help = "only quotes and `\\` are written with a `\\` before them; a `\\` itself is written `\\\\`"
-                self._complain("bad-escape", f"`{escape[0]}` means nothing in a quoted string", place, help)
-        return _ESCAPE.sub(r"\1", text[1:-1])
-
-    def _check_regex(self, regex: Token) -> None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Python's warnings on doubtful sets are not for the reader of rules
-                re.compile(regex[1:-1])
-        except (re.error, OverflowError, RecursionError) as error:
-            place = self._span(regex)
-            if isinstance(error, re.error) and error.pos is not None:
-                start = place.start + 1 + error.pos
-                place = Span(place.source, start, min(start + 1, place.end))
-            help = "regular expressions are those of Python's `re`"
-            self._complain("bad-regex", f"this is no regular expression: {error}", place, help)
-
-
-def _comparator(token: Token) -> nodes.Comparator:
-    """`name = "x"` compares as `==` does; `format` writes `==`."""
-    return cast(nodes.Comparator, "==" if token == "=" else str(token))

@@ -16,7 +16,8 @@ Severity = Literal["error", "warning"]
 class Problem:
     """One finding: a readable stable `slug`, a message, the place, and what the reader can do about it.
 
-    A place in a text is a span. Elsewhere it is said in words, the file first: `model.onnx: node conv1`.
+    A place in a text is a span. Elsewhere it is said in words, the file first: `model.onnx: node conv1`. `notes` show the
+    other places that it takes to understand it, each with a remark.
     """
 
     slug: str
@@ -25,6 +26,7 @@ class Problem:
     help: str | None = None
     severity: Severity = "error"
     place: str | None = None
+    notes: tuple[tuple[str, Span], ...] = ()
 
     def __str__(self) -> str:
         """`file:line:col: error[slug]: message`, the source line with a caret below it, and the next step."""
@@ -33,6 +35,8 @@ class Problem:
         lines = [f"{where}: {head}" if where else head]
         if self.span:
             lines += _excerpt(self.span)
+        for remark, span in self.notes:
+            lines += [f"  {span}: note: {remark}", *_excerpt(span)]
         if self.help:
             lines.append(f"  help: {self.help}")
         return "\n".join(lines)

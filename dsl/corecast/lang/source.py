@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Source:
-    """A rules text and the name under which problems cite it (a path as the user gave it, or `<string>`)."""
+    """A rules text and the name under which problems cite it (a path as the user gave it, or `<string>`).
+
+    `path` is where it was read; a text that was read nowhere has nothing beside it that it could use.
+    """
 
     name: str
     text: str
+    path: Path | None = field(default=None, compare=False)
 
     @classmethod
     def read(cls, path: str | Path) -> Source:
         """Read a UTF-8 file; line endings become `\\n`. Raises `OSError` and `UnicodeDecodeError`."""
-        return cls(str(path), Path(path).read_text(encoding="utf-8-sig"))
+        return cls(str(path), Path(path).read_text(encoding="utf-8-sig"), Path(path))
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -17,11 +17,14 @@ from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
     BundlePath,
     Json,
+    Packs,
+    Params,
     Shapes,
     TargetName,
     UsageError,
     Weights,
     load_prepared,
+    parse_params,
     target_of,
     writing,
 )
@@ -31,6 +34,7 @@ from corecast.lang import Problem
 from corecast.model import find_target
 from corecast.plan import Plan, at_run_time, compress, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan
+from corecast.recipe import Recipe
 from corecast.report import Reporter, rows_table
 from corecast.report.activity import doing
 from corecast.verify import check_inputs, seeded_inputs
@@ -51,6 +55,8 @@ def apply_(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", metavar="BUNDLE")],
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Carry out this plan instead of making one.")] = None,
     target: TargetName = None,
+    param: Params = None,
+    packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
 ) -> None:
@@ -68,10 +74,12 @@ def apply_(
     prepared = load_prepared(model_path, weights, shape, reporter)
     table = survey(prepared)
     if plan_file:
-        decided = _read_plan(plan_file, rules, prepared, table)
+        recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ()) if rules else None
+        decided = _read_plan(plan_file, recipe, prepared, table)
     else:
         assert rules is not None, "_rules_and_model asks for rules where there is no plan"
-        decided = make_plan(read_recipe(rules, table), table, target_of(target))
+        recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
+        decided = make_plan(recipe, table, target_of(target))
     with reporter.step(f"convert {prepared.name}"):
         conversion = apply(decided, prepared)
     with reporter.step(f"write {output}"), writing(output):
@@ -96,7 +104,7 @@ def _rules_and_model(files: list[str], plan_file: Path | None) -> tuple[str | No
     raise UsageError(Problem("wrong-arguments", f"{len(files)} arguments were given", help=help))
 
 
-def _read_plan(path: Path, rules: str | None, model: Model, table: LayerTable) -> Plan:
+def _read_plan(path: Path, recipe: Recipe | None, model: Model, table: LayerTable) -> Plan:
     """A plan file, refused where it was made for another model or by other rules."""
     from corecast.adapters.relax import PlanMismatchError, check_plan
 
@@ -106,8 +114,8 @@ def _read_plan(path: Path, rules: str | None, model: Model, table: LayerTable) -
         raise UsageError(Problem("no-plan", f"cannot read {path}: {error.strerror}")) from error
     except UnicodeDecodeError as error:
         raise UsageError(Problem("not-text", f"{path} is not UTF-8 text")) from error
-    if rules and read_recipe(rules, table).hash != decided.recipe.hash:
-        message = f"{rules} is not the text that {path} was made from ({decided.recipe.file})"
+    if recipe and recipe.hash != decided.recipe.hash:
+        message = f"{recipe.source.name} is not the text that {path} was made from ({decided.recipe.file})"
         raise UsageError(Problem("other-rules", message, help="make the plan anew, or leave the rules away"))
     if decided.model.fingerprint != table.fingerprint:
         check_plan(decided, table)

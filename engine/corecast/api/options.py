@@ -12,6 +12,7 @@ import typer
 
 from corecast.adapters.whole import whole_file
 from corecast.lang import CorecastError, Problem
+from corecast.lang.nodes import Scalar
 from corecast.model import Target, find_target
 
 if TYPE_CHECKING:
@@ -24,7 +25,17 @@ ModelPath = Annotated[
         help="An ONNX file, a torch.export program (.pt2), or a Relax module saved as JSON.", metavar="MODEL"
     ),
 ]
-RulesPath = Annotated[str, typer.Argument(help="A .rules file, or the name of a shared recipe.", metavar="RULES")]
+RulesPath = Annotated[
+    str, typer.Argument(help="A .rules file, the folder of a pack, or the name of a pack.", metavar="RULES")
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", help="Give a parameter of the recipe another value: NAME=VALUE. Repeatable."),
+]
+Packs = Annotated[
+    list[Path] | None,
+    typer.Option("--packs", help="A folder in which packs are looked for first. Repeatable.", metavar="DIR"),
+]
 BundlePath = Annotated[str, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]
 Weights = Annotated[
     str | None, typer.Option(help="Fill the weights with seeded random values of a sane scale: random:SEED.")
@@ -57,6 +68,20 @@ def parse_shapes(options: list[str] | None) -> dict[str, tuple[int, ...]] | None
             help = "write the input's name and its sizes: `--shape data=8,3,224,224`"
             raise UsageError(Problem("bad-shape", f"`--shape {option}` is no shape", help=help))
     return shapes or None
+
+
+def parse_params(options: list[str] | None) -> dict[str, Scalar]:
+    """`["trials=8"]` -> `{"trials": "8"}`; what type it is, its parameter knows. Raises `UsageError`."""
+    params: dict[str, Scalar] = {}
+    for option in options or ():
+        name, mark, value = option.partition("=")
+        if not mark or not name:
+            help = "write the parameter's name and its value: `--param trials=64`"
+            raise UsageError(Problem("bad-param", f"`--param {option}` gives no value", help=help))
+        if name in params:
+            raise UsageError(Problem("bad-param", f"`--param {name}` is given twice", help="keep one of the two"))
+        params[name] = value
+    return params
 
 
 def load_prepared(path: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> Model:

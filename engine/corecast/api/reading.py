@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
 
+from corecast.api.library import find_recipe, library
 from corecast.api.options import (
     Json,
     ModelPath,
+    Packs,
+    Params,
     RulesPath,
     Shapes,
     TargetName,
     UsageError,
     Weights,
     load_prepared,
+    parse_params,
     target_of,
     write_whole,
 )
 from corecast.api.printed import Finding, PrintedPass
-from corecast.api.recipes import read_recipe, read_source
+from corecast.api.recipes import read_recipe
 from corecast.lang import CorecastError, Problem, parse
 from corecast.lang.format import format
+from corecast.lang.nodes import Scalar
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, count
 from corecast.plan import PlanError, describe, format_plan
@@ -73,10 +78,16 @@ def layers(
         reporter.show(layers_table(layer for layer in table.layers if not op or layer.op in op))
 
 
-def check(rules: Annotated[list[str], typer.Argument(metavar="RULES...")], json_: Json = False) -> None:
-    """Read rules files and report every problem in them."""
+def check(
+    rules: Annotated[list[str], typer.Argument(metavar="RULES...")],
+    param: Params = None,
+    packs: Packs = None,
+    json_: Json = False,
+) -> None:
+    """Read rules files, with all that they use, and report every problem in them."""
     reporter = Reporter()
-    problems = [problem for name in rules for problem in _problems(name)]
+    params = parse_params(param)
+    problems = [problem for name in rules for problem in _problems(name, params, packs or ())]
     if json_:
         reporter.json(json.dumps([Finding.of(problem).model_dump() for problem in problems], indent=2))
     elif problems:
@@ -87,9 +98,9 @@ def check(rules: Annotated[list[str], typer.Argument(metavar="RULES...")], json_
         raise typer.Exit(CorecastError.exit_status)
 
 
-def _problems(rules: str) -> tuple[Problem, ...]:
+def _problems(rules: str, params: Mapping[str, Scalar], packs: Sequence[Path]) -> tuple[Problem, ...]:
     try:
-        read_recipe(rules)
+        read_recipe(rules, params=params, packs=packs)
     except CorecastError as error:
         return error.problems
     return ()
@@ -105,12 +116,12 @@ def fmt(
     reporter = Reporter()
     changed = []
     for name in rules:
-        source = read_source(name)
+        source, _ = find_recipe(name, library())
         text = format(parse(source))
         if text != source.text:
             changed.append(name)
             if not check_only:
-                write_whole(Path(name), text)
+                write_whole(source.path or Path(name), text)
             reporter.text(f"{name}: {'would be' if check_only else 'was'} reformatted")
     if check_only and changed:
         raise typer.Exit(1)
@@ -123,6 +134,8 @@ def plan(
         Path | None, typer.Option("-o", "--output", help="Write the plan here, as YAML to be committed.")
     ] = None,
     target: TargetName = None,
+    param: Params = None,
+    packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
     json_: Json = False,
@@ -131,7 +144,9 @@ def plan(
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
     try:
-        decided = make_plan(read_recipe(rules, table), table, target_of(target))
+        decided = make_plan(
+            read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
+        )
     except PlanError as error:
         if not json_:
             reporter.text(describe(error.plan, table))
@@ -159,6 +174,8 @@ def explain(
         str, typer.Argument(help="An id (nn.conv2d#7), a weight's name, or a node's name.", metavar="LAYER")
     ],
     target: TargetName = None,
+    param: Params = None,
+    packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
     json_: Json = False,
@@ -166,7 +183,7 @@ def explain(
     """Say why a layer got what it got: which line decided, and which clause declined on what value."""
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
-    recipe = read_recipe(rules, table)
+    recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
     found = find_layer(layer, table)
     try:
         decided: Plan = make_plan(recipe, table, target_of(target))
@@ -183,6 +200,8 @@ def compile_(
     rules: RulesPath,
     model: ModelPath,
     target: TargetName = None,
+    param: Params = None,
+    packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
     ir: IrName = "relax",
@@ -193,7 +212,9 @@ def compile_(
     reporter = Reporter()
     table = _survey(model, weights, shape, reporter)
     _check_ir(table, ir, emit)
-    decided = make_plan(read_recipe(rules, table), table, target_of(target))
+    decided = make_plan(
+        read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
+    )
     if emit:
         from corecast.adapters.relay import emit as script_of
 

@@ -1,73 +1,74 @@
-"""The path or name of a rules file in, a resolved recipe out."""
+"""The path or name of a recipe in, a resolved recipe out, with all that it uses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import corecast
 from corecast.api.catalogue import standard_catalogue
+from corecast.api.library import find_recipe, library
 from corecast.lang import Problem, RulesError, Source, parse_readable
-from corecast.lang.problems import nearest
+from corecast.lang.nodes import Scalar
 from corecast.model import LayerTable
-from corecast.recipe import Recipe, resolve
-
-SUFFIX = ".rules"
+from corecast.recipe import Catalogue, Flat, Recipe, flatten, resolve
 
 
-def recipe_root() -> Path:
-    """The shared recipes: `corecast/recipes` in a wheel, `rules/` in a checkout."""
-    packaged = (Path(root) / "recipes" for root in corecast.__path__)
-    return next((path for path in packaged if path.is_dir()), Path(__file__).parents[3] / "rules")
+def read_flat(
+    rules: str | Path | Source, params: Mapping[str, Scalar] | None = None, packs: Sequence[str | Path] = ()
+) -> tuple[Flat, list[Problem]]:
+    """Read a recipe and all that it uses into one file; and everything that is wrong with their texts.
 
-
-def read_source(name: str | Path) -> Source:
-    """A rules file by its path, or a shared recipe by its name (`resnet`).
-
-    Raises `RulesError` where there is no such file, and where it is not UTF-8 text.
+    Raises `RulesError` where the recipe itself cannot be read.
     """
-    path = Path(name)
-    shared = recipe_root().joinpath(f"{name}{SUFFIX}")
-    try:
-        if not path.exists() and path.suffix != SUFFIX and shared.is_file():
-            return Source(f"{name}{SUFFIX}", shared.read_text(encoding="utf-8"))
-        return Source.read(path)
-    except OSError as error:
-        names = [item.name.removesuffix(SUFFIX) for item in recipe_root().iterdir() if item.name.endswith(SUFFIX)]
-        help = nearest(str(name), names) or f"shared recipes: {', '.join(sorted(names))}"
-        raise RulesError(Problem("no-rules", f"cannot read {name}: {error.strerror}", help=help)) from error
-    except UnicodeDecodeError as error:
-        message = f"{name} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
-        raise RulesError(Problem("not-text", message, help="save it as UTF-8")) from error
+    shelves = library(packs)
+    source, pack = (rules, None) if isinstance(rules, Source) else find_recipe(rules, shelves)
+    file, problems = parse_readable(source)
+    flat, more = flatten(file, shelves.beside(source.path) if source.path else shelves, pack, params)
+    return flat, problems + more
 
 
-def read_recipe(rules: str | Path | Source, table: LayerTable | None = None) -> Recipe:
-    """Parse and resolve a rules file.
+def read_recipe(
+    rules: str | Path | Source,
+    table: LayerTable | None = None,
+    *,
+    params: Mapping[str, Scalar] | None = None,
+    packs: Sequence[str | Path] = (),
+) -> Recipe:
+    """Read and resolve a recipe, with all that it uses.
 
     Args:
-        rules: a path, the name of a shared recipe, or a `Source` that holds the text itself.
+        rules: a path, the name of a pack, or a `Source` that holds the text itself.
         table: a model's layers, whose operators and attributes the rules may then name too.
+        params: values for parameters, in place of their defaults; `pack.name` for one of a recipe that this one uses.
+        packs: folders in which packs are looked for first.
 
     Raises:
-        RulesError: with every problem of the file.
+        RulesError: with every problem of the texts.
 
     Example:
         >>> from corecast.api import Source, read_recipe
-        >>> recipe = read_recipe(Source("first.rules", "match nn.conv2d #k, set layout HWNC"))
+        >>> text = "param layout = NHWC\\nmatch nn.conv2d #k, set layout $layout"
+        >>> recipe = read_recipe(Source("first.rules", text), params={"layout": "HWNC"})
         >>> recipe.rules[0].requests[0].text
         'set layout HWNC'
     """
     catalogue = standard_catalogue()
-    file, problems = parse_readable(rules if isinstance(rules, Source) else read_source(rules))
+    if table:
+        catalogue = catalogue.for_model(table)
+    flat, problems = read_flat(rules, params, packs)
     try:
-        recipe = resolve(file, catalogue.for_model(table) if table else catalogue)
+        recipe = resolve(flat, catalogue)
     except RulesError as error:
-        problems += [problem for problem in error.problems if not problems or not _may_follow(problem)]
+        problems += [item for item in error.problems if not problems or not _may_follow(item, catalogue)]
         raise RulesError(problems) from None
     if problems:
         raise RulesError(problems)
     return recipe
 
 
-def _may_follow(problem: Problem) -> bool:
-    """Whether a problem may come of another: a set whose `let` could not be read is unknown afterwards."""
-    return problem.slug == "unknown-operator" and problem.span is not None and "." not in problem.span.text
+def _may_follow(problem: Problem, catalogue: Catalogue) -> bool:
+    """Whether a problem may come of another: a set whose `let` or `use` could not be read is unknown afterwards."""
+    if problem.slug != "unknown-operator" or problem.span is None:
+        return False
+    prefix, dot, _ = problem.span.text.partition(".")
+    return not dot or not any(name.startswith(f"{prefix}.") for name in catalogue.operators)

@@ -108,8 +108,8 @@ class Conditions:
             case nodes.Relation():
                 related = self.related(expression)
                 return lambda steps: related(steps[0])
-            case nodes.Call(function=function):
-                raise NotImplementedError(f"resolve let the unknown function {function} pass")
+            case nodes.Call() | nodes.Parameter():
+                raise NotImplementedError(f"resolve let {format_expression(expression)} pass")
 
     def _name(self, name: str) -> Condition:
         if name in self.bindings:
@@ -172,7 +172,8 @@ class Conditions:
 
     def _like(self, expression: nodes.Like) -> Condition:
         inner = self.compile(expression.operand)
-        pattern = re.compile(translate(expression.pattern) if expression.kind == "like" else expression.pattern)
+        text = nodes.settled(expression.pattern)
+        pattern = re.compile(translate(text) if expression.kind == "like" else text)
 
         def holds(steps: Steps) -> bool:
             value = inner(steps)
@@ -209,7 +210,7 @@ def _show(value: Value) -> str:
 
 def _within(value: int, item: nodes.Range, count: int) -> bool:
     """Whether a number lies in a range; where `count` is given, negative ends count from the end."""
-    first, last = (end + count if end < 0 and count else end for end in (item.first, item.last))
+    first, last = (end + count if end < 0 and count else end for end in item.ends)
     return first <= value <= last
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from corecast.lang import nodes
 from corecast.lang.format import format_selector
 from corecast.lang.problems import CorecastError, Problem
+from corecast.lang.source import Span
 from corecast.model import LayerTable, Target
 from corecast.plan.ids import compress
 from corecast.plan.plan import (
@@ -22,9 +23,10 @@ from corecast.plan.plan import (
     ModelId,
     Plan,
     PlannedLayer,
-    RecipeId,
     RequestOutcome,
     RuleOutcome,
+    place_text,
+    recipe_id,
 )
 from corecast.plan.predict import predict
 from corecast.plan.select import Matches, Selection
@@ -79,8 +81,8 @@ class _Tally:
     declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
     decided: Cells = field(default_factory=dict)
 
-    def decision(self, edit: Edit) -> _Cell:
-        return _Cell(Decision(edit=edit, rule=self.rule.name, line=self.request.span.line))
+    def decision(self, edit: Edit, file: str | None) -> _Cell:
+        return _Cell(Decision(edit=edit, rule=self.rule.name, line=self.request.span.line, file=file))
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class _Cascade:
         self.warnings: list[Problem] = []
         self.ids = [layer.id for layer in table.layers]
         self.cells: Cells = {name: {} for name in PROPERTIES}
-        self.effective_skips: set[int] = set()  # where the skip clauses begin that stopped a request
-        self.told_excepts: set[int] = set()  # where the excepts begin that were told to remove nothing
+        self.effective_skips: set[int] = set()  # the identities of the skip clauses that stopped a request
+        self.told_excepts: set[Span] = set()  # where the excepts stand that were told to remove nothing
         plain = Selection(recipe, table)
         self.skips = self._skipped_by(recipe.skips, plain)
         self._warn_of_excepts(plain)
@@ -115,12 +117,7 @@ class _Cascade:
         layers = self._planned_layers()
         plan = Plan(
             model=ModelId(name=self.table.model, fingerprint=self.table.fingerprint),
-            recipe=RecipeId(
-                name=self.recipe.name,
-                version=self.recipe.version,
-                file=self.recipe.source.name,
-                hash=self.recipe.hash,
-            ),
+            recipe=recipe_id(self.recipe),
             target=self.target.name if self.target else None,
             layers=layers,
             rules=tuple(self._outcome(item) for item in applied),
@@ -147,7 +144,8 @@ class _Cascade:
         for clause in self.recipe.skips:
             indices = [index for index, first in self.skips.items() if first is clause]
             for name in PROPERTIES:
-                decision = Decision(edit=Keep(property=name), rule=_quote(clause), line=clause.span.line)
+                file = self.recipe.file_of(clause.span)
+                decision = Decision(edit=Keep(property=name), rule=_quote(clause), line=clause.span.line, file=file)
                 self.cells[name].update(dict.fromkeys(indices, _Cell(decision)))
 
     # ── one rule ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -173,8 +171,8 @@ class _Cascade:
         alike: defaultdict[str, list[int]] = defaultdict(list)
         for index in tally.layers:
             if index in skips and not request.insist:
-                tally.skipped[index] = f"`{_quote(skips[index])}`, line {skips[index].span.line}"
-                self.effective_skips.add(skips[index].span.start)
+                tally.skipped[index] = f"`{_quote(skips[index])}`, {self._place(skips[index])}"
+                self.effective_skips.add(id(skips[index]))
             elif index in guarded and request.unless is not None:
                 tally.skipped[index] = f"`unless {format_selector(request.unless)}`"
             else:
@@ -186,13 +184,14 @@ class _Cascade:
     def _decide(self, tally: _Tally, indices: list[int]) -> None:
         """Put a request to layers of one structural hash: an action answers equal layers equally."""
         declined: list[Declined] = []
+        file = self.recipe.file_of(tally.request.span)
         for action in tally.request.alternatives:
             answer = action.propose(self.table.layers[indices[0]], self.target)
             if isinstance(answer, Declined):
                 declined.append(answer)
                 continue
             for edit in answer:
-                decided = dict.fromkeys(indices, tally.decision(edit))
+                decided = dict.fromkeys(indices, tally.decision(edit, file))
                 tally.decided.setdefault(edit.property, {}).update(decided)
                 self.cells[edit.property].update(decided)
             return
@@ -200,7 +199,7 @@ class _Cascade:
         # What does not apply leaves the property as the model had it, whatever an earlier rule wanted.
         for name in tally.request.alternatives[0].properties:
             earlier = [index for index in indices if index in self.cells[name]]
-            self.cells[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name))))
+            self.cells[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name), file)))
 
     def _in_force(self, tally: _Tally) -> set[int]:
         """The layers on which a decision of this request is the last one."""
@@ -217,7 +216,7 @@ class _Cascade:
         for name, decided in tally.decided.items():
             for index in decided.keys() - in_force:
                 last = self.cells[name][index].decision
-                reasons[index] = f"{last.rule}, line {last.line}"
+                reasons[index] = f"{last.rule}, {last.place}"
         return {index: reasons[index] for index in tally.layers if index in reasons}
 
     # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,6 +242,7 @@ class _Cascade:
         return RuleOutcome(
             rule=applied.rule.name,
             line=applied.rule.span.line,
+            file=self.recipe.file_of(applied.rule.span),
             matched=len(applied.matches),
             realised=len(realised),
             requests=tuple(
@@ -255,6 +255,7 @@ class _Cascade:
         return RequestOutcome(
             request=tally.request.text,
             line=tally.request.span.line,
+            file=self.recipe.file_of(tally.request.span),
             applied=self._ids(index for index in tally.layers if index in in_force),
             skipped=self._because(tally.skipped),
             overridden=self._because(self._overridden(tally, in_force)),
@@ -296,8 +297,8 @@ class _Cascade:
     def _warn_of_excepts(self, selection: Selection) -> None:
         """Tell each `except` that removed nothing once, though a named set may have been looked at several times."""
         for node in selection.unused_excepts:
-            if node.span.start not in self.told_excepts:
-                self.told_excepts.add(node.span.start)
+            if node.span not in self.told_excepts:
+                self.told_excepts.add(node.span)
                 message = f"`except {format_selector(node.removed)}` removes nothing"
                 self._warn("unused-except", message, node, "take it away, or widen what it names")
         selection.unused_excepts.clear()
@@ -305,7 +306,7 @@ class _Cascade:
     def _warn_of_unused(self) -> None:
         clauses = [*self.recipe.skips, *(clause for rule in self.recipe.rules for clause in rule.skips)]
         for clause in clauses:
-            if clause.span.start in self.effective_skips:
+            if id(clause) in self.effective_skips:
                 continue
             if self.selection.layers(clause.selector):
                 help = "no request asks for its layers, another skip names them first, or all requests insist"
@@ -313,6 +314,9 @@ class _Cascade:
             else:
                 help = self.selection.why_empty(clause.selector)
                 self._warn("unused-skip", f"`{_quote(clause)}` names no layer", clause, help)
+
+    def _place(self, node: nodes.Node) -> str:
+        return place_text(node.span.line, self.recipe.file_of(node.span))
 
     def _fail(self, slug: str, message: str, node: nodes.Node | Request, help: str | None) -> None:
         self.problems.append(Problem(slug, message, node.span, help))
@@ -339,11 +343,12 @@ def _reasons(outcome: RuleOutcome) -> str:
 
 
 def _meets(count: int, expect: nodes.Expect) -> bool:
+    wanted = nodes.settled(expect.count)
     return {
-        "==": count == expect.count,
-        "!=": count != expect.count,
-        "<": count < expect.count,
-        "<=": count <= expect.count,
-        ">": count > expect.count,
-        ">=": count >= expect.count,
+        "==": count == wanted,
+        "!=": count != wanted,
+        "<": count < wanted,
+        "<=": count <= wanted,
+        ">": count > wanted,
+        ">=": count >= wanted,
     }[expect.operator]

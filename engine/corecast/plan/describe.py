@@ -24,7 +24,7 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
     yield f"{plan.recipe.file} for {plan.model.name}{on}: {of}" + (f", {kept} are kept as they are" if kept else "")
     for rule in plan.rules:
         yield ""
-        yield f"{rule.rule} (line {rule.line}): {_many(rule.matched, 'layer')} matched, {rule.realised} realised"
+        yield f"{rule.rule} ({rule.place}): {_many(rule.matched, 'layer')} matched, {rule.realised} realised"
         for request in rule.requests:
             yield f"  {request.request}"
             yield from _outcomes(request)
@@ -74,7 +74,7 @@ def _outcomes(request: RequestOutcome) -> Iterator[str]:
 def _becomes(decisions: tuple[Decision | None, ...], layout: str | None) -> str:
     changes: defaultdict[str, list[str]] = defaultdict(list)
     for decision in filter(None, decisions):
-        changes[f"({decision.rule}, line {decision.line})"].append(_edit(decision, layout))
+        changes[f"({decision.rule}, {decision.place})"].append(_edit(decision, layout))
     return "; ".join(f"{', '.join(parts)} {place}" for place, parts in _fold_keeps(changes).items())
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from corecast.model import Layer, LayerTable
-from corecast.plan.plan import Because, Plan, RequestOutcome, RuleOutcome
+from corecast.plan.plan import Because, Placed, Plan, RequestOutcome, RuleOutcome
 from corecast.plan.select import Selection
 from corecast.recipe import PROPERTIES, Recipe, Rule
 
@@ -19,20 +19,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Answer(_Part):
+class Answer(Placed):
     """What became of one request on the layer, and why."""
 
     request: str
-    line: int
     outcome: Outcome
     reason: str | None = None
 
 
-class RuleAnswer(_Part):
+class RuleAnswer(Placed):
     """What a rule did to the layer; `declined` says why it asks nothing of it."""
 
     rule: str
-    line: int
     declined: str | None = None
     answers: tuple[Answer, ...] = ()
 
@@ -55,17 +53,17 @@ class Explanation(_Part):
         yield self.layer + (f" ({', '.join(names)})" if names else "")
         yield from (f"  {decision}" for decision in self.decisions)
         for rule in self.rules:
-            yield f"{rule.rule} (line {rule.line})" + (f": {rule.declined}" if rule.declined else "")
+            yield f"{rule.rule} ({rule.place})" + (f": {rule.declined}" if rule.declined else "")
             for answer in rule.answers:
                 reason = f": {answer.reason}" if answer.reason else ""
-                yield f"  {answer.request} (line {answer.line}): {answer.outcome}{reason}"
+                yield f"  {answer.request} ({answer.place}): {answer.outcome}{reason}"
 
 
 def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Explanation:
     """Say why a layer got what it got. `plan` is the plan of this recipe on this table."""
     planned = plan.by_id.get(layer.id)
     decisions = tuple(
-        f"{decision.edit} ({decision.rule}, line {decision.line})"
+        f"{decision.edit} ({decision.rule}, {decision.place})"
         for name in PROPERTIES
         if planned and (decision := planned.decision(name))
     )
@@ -94,12 +92,12 @@ def _rule(rule: Rule, outcome: RuleOutcome, selection: Selection, layer: Layer) 
     if not asked:
         reason = selection.why_not(rule.match.selector, layer)
         declined = f"does not match, {reason}" if reason else "its requests go to other steps of the chain"
-    return RuleAnswer(rule=rule.name, line=outcome.line, declined=declined, answers=tuple(asked))
+    return RuleAnswer(rule=rule.name, line=outcome.line, file=outcome.file, declined=declined, answers=tuple(asked))
 
 
 def _answer(request: RequestOutcome, layer: str) -> Answer | None:
     if layer in request.applied:
-        return Answer(request=request.request, line=request.line, outcome="applied")
+        return Answer(request=request.request, line=request.line, file=request.file, outcome="applied")
     declined: tuple[tuple[Outcome, tuple[Because, ...]], ...] = (
         ("skipped", request.skipped),
         ("overridden", request.overridden),
@@ -108,5 +106,11 @@ def _answer(request: RequestOutcome, layer: str) -> Answer | None:
     for outcome, items in declined:
         for item in items:
             if layer in item.layers:
-                return Answer(request=request.request, line=request.line, outcome=outcome, reason=item.reason)
+                return Answer(
+                    request=request.request,
+                    line=request.line,
+                    file=request.file,
+                    outcome=outcome,
+                    reason=item.reason,
+                )
     return None

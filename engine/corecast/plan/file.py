@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import WEIGHTED
 from corecast.plan.ids import compress, expand
-from corecast.plan.plan import Because, Decision, Plan, PlannedLayer, RequestOutcome, RuleOutcome
+from corecast.plan.plan import Because, Decision, Placed, Plan, PlannedLayer, RequestOutcome, RuleOutcome
 from corecast.recipe import PROPERTIES, ChangeLayout, Property
 
 _HEADER = "# What corecast decided, and which line of the recipe decided it. `corecast apply --plan` carries it out.\n"
@@ -34,7 +34,7 @@ def format_plan(plan: Plan) -> str:
     data = {
         "corecast_plan": plan.version,
         "model": plan.model.model_dump(),
-        "recipe": plan.recipe.model_dump(exclude_none=True),
+        "recipe": plan.recipe.model_dump(exclude_none=True, exclude_defaults=True),
         "target": plan.target,
         "decisions": _groups(plan),
         "anchors": "".join(f"{item.id} {item.hash} {item.parameter or _NO_PARAMETER}\n" for item in plan.layers),
@@ -76,7 +76,7 @@ def _groups(plan: Plan) -> list[dict[str, Any]]:
         {
             "layers": compress(ids),
             **{
-                name: _Row(decision.edit.model_dump(exclude_none=True), rule=decision.rule, line=decision.line)
+                name: _Row(decision.edit.model_dump(exclude_none=True), rule=decision.rule, **_place(decision))
                 for name, decision in zip(PROPERTIES, decisions, strict=True)
                 if decision
             },
@@ -85,13 +85,18 @@ def _groups(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
+def _place(item: Placed) -> dict[str, str | int]:
+    """The line, and the file where it is another than the recipe's own."""
+    return {"line": item.line} if item.file is None else {"file": item.file, "line": item.line}
+
+
 def _rule(rule: RuleOutcome) -> dict[str, Any]:
     return {
-        **rule.model_dump(exclude={"requests"}),
+        **rule.model_dump(exclude={"requests"}, exclude_none=True),
         "requests": [
             {
                 "request": request.request,
-                "line": request.line,
+                **_place(request),
                 "applied": compress(request.applied),
                 **{
                     name: {item.reason: compress(item.layers) for item in items}
@@ -171,8 +176,9 @@ def _plan(data: Mapping[str, Any]) -> Plan:
 
 
 def _decision(data: Mapping[str, Any]) -> Decision:
-    edit = {key: value for key, value in data.items() if key not in ("rule", "line")}
-    return Decision.model_validate({"edit": edit, "rule": data["rule"], "line": data["line"]})
+    place = {key: data[key] for key in ("rule", "line", "file") if key in data}
+    edit = {key: value for key, value in data.items() if key not in place}
+    return Decision.model_validate({"edit": edit, **place})
 
 
 def _check_axes(layer: str, decision: Decision | None) -> None:
@@ -189,6 +195,7 @@ def _read_rule(data: Mapping[str, Any]) -> RuleOutcome:
         RequestOutcome(
             request=request["request"],
             line=request["line"],
+            file=request.get("file"),
             applied=tuple(expand(request["applied"])),
             **{
                 name: tuple(

@@ -7,19 +7,36 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corecast.recipe import Edit, Property
+from corecast.lang.nodes import Scalar
+from corecast.recipe import Edit, Property, Recipe
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Decision(_Part):
-    """The edit that decides a property of a layer, and the place in the recipe that asked for it."""
+def place_text(line: int, file: str | None) -> str:
+    """How a plan names a place: by its line alone where the file is the recipe's own."""
+    return f"line {line}" if file is None else f"{file}:{line}"
+
+
+class Placed(_Part):
+    """What a place in the recipe asked for; `file` is given where that is not the recipe's own but one that it uses."""
+
+    line: int
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        """`line 12`, or `tensorcore.rules:12` in a recipe that is used."""
+        return place_text(self.line, self.file)
+
+
+class Decision(Placed):
+    """The edit that decides a property of a layer, and the rule that asked for it."""
 
     edit: Edit
     rule: str
-    line: int
 
 
 class PlannedLayer(_Part):
@@ -49,22 +66,20 @@ class Because(_Part):
     layers: tuple[str, ...]
 
 
-class RequestOutcome(_Part):
+class RequestOutcome(Placed):
     """What became of one request: each matched layer is in exactly one of the four outcomes."""
 
     request: str
-    line: int
     applied: tuple[str, ...] = ()
     skipped: tuple[Because, ...] = ()
     overridden: tuple[Because, ...] = ()
     not_applicable: tuple[Because, ...] = ()
 
 
-class RuleOutcome(_Part):
+class RuleOutcome(Placed):
     """A rule, how many layers it matched, on how many of them every request was realised, and each request."""
 
     rule: str
-    line: int
     matched: int
     realised: int
     requests: tuple[RequestOutcome, ...]
@@ -77,13 +92,40 @@ class ModelId(_Part):
     fingerprint: str
 
 
+class UsedId(_Part):
+    """A recipe that another uses."""
+
+    name: str
+    version: str | None = None
+    file: str
+
+
 class RecipeId(_Part):
-    """Which recipe made a plan, and the digest of its text."""
+    """Which recipe made a plan, the digest of its text, the recipes that it uses and the values of all parameters.
+
+    A parameter of a recipe that is used is called `tensorcore.trials`.
+    """
 
     name: str
     version: str | None = None
     file: str
     hash: str
+    uses: tuple[UsedId, ...] = ()
+    params: dict[str, Scalar] = Field(default_factory=dict)
+
+
+def recipe_id(recipe: Recipe) -> RecipeId:
+    """What a plan says of the recipe that made it."""
+    *used, own = recipe.parts
+    params = [(f"{part.name}.{name}", value) for part in used for name, value in part.values.items()]
+    return RecipeId(
+        name=recipe.name,
+        version=recipe.version,
+        file=recipe.source.name,
+        hash=recipe.hash,
+        uses=tuple(UsedId(name=part.name, version=part.version, file=part.source.name) for part in used),
+        params={**own.values, **dict(params)},
+    )
 
 
 class Prediction(_Part):

@@ -186,9 +186,8 @@ def _single(layers: Iterable[Layer]) -> Matches:
 
 def _bounds(ordinal: nodes.Ordinal, count: int) -> tuple[int, int]:
     """First and last place, both counted from the start."""
-    first = ordinal.first if ordinal.first >= 0 else ordinal.first + count
-    last = ordinal.first if ordinal.last is None else ordinal.last
-    return first, last if last >= 0 else last + count
+    first, last = (end if end >= 0 else end + count for end in ordinal.ends)
+    return first, last
 
 
 def _binding_steps(selector: nodes.Selector) -> dict[str, int]:

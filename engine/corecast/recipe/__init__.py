@@ -1,6 +1,8 @@
 """Recipes: what an action, a predicate and a catalogue are, and how a syntax tree gets its meaning."""
 
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Tune
+from corecast.recipe.flatten import Flat, Part, flatten
+from corecast.recipe.packs import FolderShelf, Library, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.resolve import resolve
 from corecast.recipe.words import Action, Catalogue, Declined, Predicate, Value, placed_predicate, predicate
@@ -13,7 +15,14 @@ __all__ = [
     "ChangeLayout",
     "Declined",
     "Edit",
+    "Flat",
+    "FolderShelf",
     "Keep",
+    "Library",
+    "Pack",
+    "PackInfo",
+    "PackShelf",
+    "Part",
     "Predicate",
     "Property",
     "Recipe",
@@ -21,6 +30,7 @@ __all__ = [
     "Rule",
     "Tune",
     "Value",
+    "flatten",
     "placed_predicate",
     "predicate",
     "resolve",

@@ -9,6 +9,7 @@ from typing import Literal
 
 from corecast.lang import nodes
 from corecast.lang.source import Source, Span
+from corecast.recipe.flatten import Part
 from corecast.recipe.words import Action, Catalogue
 
 
@@ -43,7 +44,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A rules file with its meaning; `catalogue` is where its words come from."""
+    """A rules file with its meaning; `catalogue` is where its words come from.
+
+    `parts` are the recipes that it is made of, itself last.
+    """
 
     name: str
     version: str | None
@@ -53,8 +57,16 @@ class Recipe:
     skips: tuple[nodes.Skip, ...]
     rules: tuple[Rule, ...]
     requires: tuple[nodes.Requires, ...]
+    parts: tuple[Part, ...]
 
     @property
     def hash(self) -> str:
-        """A digest of the text it was read from."""
-        return f"sha256:{hashlib.sha256(self.source.text.encode()).hexdigest()}"
+        """A digest of the text it was read from, of those that it uses, and of the values of their parameters."""
+        texts = [part.source.text for part in self.parts]
+        values = [f"{part.name}.{name}={value!r}" for part in self.parts for name, value in part.values.items()]
+        content = self.source.text if len(texts) == 1 and not values else repr((texts, values))
+        return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+    def file_of(self, span: Span) -> str | None:
+        """The file that a place lies in; None for the recipe's own, which need not be named each time."""
+        return None if span.source is self.source else span.source.name

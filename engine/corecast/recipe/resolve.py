@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
 from typing import Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 from packaging.version import InvalidVersion
 from pydantic import ValidationError
 
@@ -15,25 +14,24 @@ from corecast.lang import nodes
 from corecast.lang.format import format_request
 from corecast.lang.problems import Problem, RulesError
 from corecast.lang.source import Span
+from corecast.recipe.flatten import Flat
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.scope import Scope, captures
+from corecast.recipe.versions import bounds_text, installed_outside
 from corecast.recipe.words import Action, Catalogue, unknown
 
-# Distributions that a recipe calls by a shorter name.
-DISTRIBUTIONS = {"tvm": "apache-tvm"}
 
-
-def resolve(file: nodes.RuleFile, catalogue: Catalogue) -> Recipe:
+def resolve(flat: Flat, catalogue: Catalogue) -> Recipe:
     """Give a syntax tree its meaning.
 
     Args:
-        file: what `parse` returned.
+        flat: what `flatten` returned.
         catalogue: the words that exist; with a model's operators and attributes added where one is at hand.
 
     Raises:
         RulesError: with every unknown word, wrong argument and unmet requirement of the file.
     """
-    return _Resolver(file, catalogue).recipe()
+    return _Resolver(flat, catalogue).recipe()
 
 
 def _has_match(rule: nodes.Rule) -> bool:
@@ -42,12 +40,13 @@ def _has_match(rule: nodes.Rule) -> bool:
 
 
 class _Resolver:
-    def __init__(self, file: nodes.RuleFile, catalogue: Catalogue):
-        self.file = file
+    def __init__(self, flat: Flat, catalogue: Catalogue):
+        self.file = file = flat.file
+        self.flat = flat
         self.catalogue = catalogue
         self.problems: list[Problem] = []
         self.lets = {item.name: item for item in file.statements if isinstance(item, nodes.Let)}
-        self.scope = Scope(catalogue, self.lets, self.problems)
+        self.scope = Scope(catalogue, self.lets, flat.has_param, self.problems)
 
     def recipe(self) -> Recipe:
         statements = self.file.statements
@@ -72,23 +71,19 @@ class _Resolver:
             skips=skips,
             rules=rules,
             requires=requires,
+            parts=self.flat.parts,
         )
 
     def _check_requirement(self, requirement: nodes.Requires) -> None:
-        bounds = ",".join(f"{operator}{text}" for operator, text in requirement.bounds)
+        bounds = bounds_text(requirement.bounds)
         try:
-            specifier = SpecifierSet(bounds)
-            installed = version(DISTRIBUTIONS.get(requirement.package, requirement.package))
-            met = specifier.contains(installed, prereleases=True)
+            installed = installed_outside(requirement.package, bounds)
         except (InvalidSpecifier, InvalidVersion):
             self._report("bad-version", f"{bounds} is not a version bound", requirement.span)
-        except PackageNotFoundError:
-            # Planning needs nothing but the rules: what is absent is checked where it is used.
             return
-        else:
-            if not met:
-                message = f"this recipe requires {requirement.package} {bounds}, and {installed} is installed"
-                self._report("requires-not-met", message, requirement.span)
+        if installed:
+            message = f"this recipe requires {requirement.package} {bounds}, and {installed} is installed"
+            self._report("requires-not-met", message, requirement.span)
 
     def _rule(self, rule: nodes.Rule) -> Rule:
         match = next(clause for clause in rule.clauses if isinstance(clause, nodes.Match))
@@ -182,12 +177,21 @@ class _Resolver:
         except ValidationError as error:
             for item in error.errors(include_url=False):
                 name = str(item["loc"][0]) if item["loc"] else ""
-                place = values[name].span if name in values else alternative.span
+                given = values.get(name)
+                place = given.span if given else alternative.span
                 if item["type"] == "missing":
                     self._report("missing-argument", f"`{kind.verb}` needs a {name}", place, _usage(kind))
                 else:
-                    self._report("bad-argument", item["msg"].removeprefix("Value error, "), place, _usage(kind))
+                    self._bad_argument(kind, item["msg"].removeprefix("Value error, "), place, given)
             return None
+
+    def _bad_argument(self, kind: type[Action], message: str, place: Span, word: nodes.Word | None) -> None:
+        help = _usage(kind)
+        if word and place.text.startswith("$"):
+            message += f" (`{place.text}` is {word.value})"
+        elif word and self.flat.has_param(str(word.value), place):
+            help = f"the value of the parameter is written `${word.value}`"
+        self._report("bad-argument", message, place, help)
 
     def _arguments(
         self, kind: type[Action], words: tuple[nodes.Word, ...], alternative: nodes.Alternative

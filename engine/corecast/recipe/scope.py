@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from corecast.lang import nodes
 from corecast.lang.problems import Problem, nearest
+from corecast.lang.source import Span
 from corecast.recipe.words import Catalogue, unknown
 
 # The set of all layers that a skip clause names.
@@ -16,8 +17,15 @@ RELATIONS = ("feeds", "fed_by", "inside")
 class Scope:
     """Checks names against a catalogue and the `let` names of a file; appends to `problems`."""
 
-    def __init__(self, catalogue: Catalogue, lets: Mapping[str, nodes.Let], problems: list[Problem]):
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        lets: Mapping[str, nodes.Let],
+        is_param: Callable[[str, Span], bool],
+        problems: list[Problem],
+    ):
         self.catalogue = catalogue
+        self.is_param = is_param
         self.lets = lets
         self.problems = problems
 
@@ -95,6 +103,8 @@ class Scope:
         known = set(self.catalogue.predicates) | self.catalogue.attributes | (set() if capture else bound)
         if attribute not in known:
             help = nearest(attribute, known) or f"`#{attribute}` behind the operator binds it, quotes make it a text"
+            if self.is_param(name, node.span):
+                help = f"the value of the parameter is written `${name}`"
             self._report("unknown-attribute", f"a layer has no attribute `{attribute}`", node, help)
 
     def _report(self, slug: str, message: str, node: nodes.Node, help: str | None = None) -> None:

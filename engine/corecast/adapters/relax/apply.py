@@ -99,6 +99,6 @@ def differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[P
         for decision in filter(None, planned.decisions):
             found = "it is gone" if new is None else objection(decision.edit, old, new)
             if found:
-                place = f"({decision.rule}, line {decision.line})"
+                place = f"({decision.rule}, {decision.place})"
                 message = f"{planned.id} (node {old.source}): `{decision.edit}` was decided {place}, {found}"
                 yield Problem("not-realised", message, help="this is a fault of corecast or TVM; please report it")

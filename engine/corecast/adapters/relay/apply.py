@@ -93,7 +93,7 @@ def _differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[
 
 
 def _problem(layer: str, decision: Decision, found: str) -> Problem:
-    message = f"{layer}: `{decision.edit}` was decided ({decision.rule}, line {decision.line}), {found}"
+    message = f"{layer}: `{decision.edit}` was decided ({decision.rule}, {decision.place}), {found}"
     return Problem("not-realised", message, help="this is a fault of corecast or TVM; please report it")
 
 

@@ -1,0 +1,99 @@
+"""Where packs are looked for: folders, installed distributions, and the shared recipes that come with Corecast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import corecast
+from corecast.lang import Problem, RulesError, Source
+from corecast.lang.problems import nearest
+from corecast.recipe import FolderShelf, Library, Pack, PackShelf
+from corecast.recipe.packs import PACK_FILE, SUFFIX
+
+GROUP = "corecast.recipes"
+OURS = "comes with corecast"
+
+
+def recipe_root() -> Path:
+    """The shared recipes: `corecast/recipes` in a wheel, `rules/` in a checkout."""
+    packaged = (Path(root) / "recipes" for root in corecast.__path__)
+    return next((path for path in packaged if path.is_dir()), Path(__file__).parents[3] / "rules")
+
+
+def library(packs: Sequence[str | Path] = ()) -> Library:
+    """Where packs are looked for: the given folders, installed distributions, the shared recipes, in this order.
+
+    Args:
+        packs: folders of packs, or packs themselves.
+
+    Raises:
+        RulesError: where a folder is not there, and where two distributions provide one pack.
+    """
+    folders = [_shelf(Path(folder)) for folder in packs]
+    return Library((*folders, PackShelf(installed_packs()), FolderShelf(recipe_root(), OURS, cited=False)))
+
+
+def _shelf(folder: Path) -> FolderShelf | PackShelf:
+    if not folder.is_dir():
+        help = "name a folder of packs, or a pack"
+        raise RulesError(Problem("no-pack", f"there is no folder {folder}", help=help))
+    if (folder / PACK_FILE).is_file():
+        return PackShelf({folder.resolve().name: (folder, f"in {folder}")}, cited=True)
+    return FolderShelf(folder, f"in {folder}")
+
+
+@cache
+def installed_packs() -> Mapping[str, tuple[Path, str]]:
+    """The packs of installed distributions, with their folders; found without importing, and so running, anything.
+
+    A distribution names each of its packs by an entry point `corecast.recipes`: the pack's name, and the package whose
+    folder it is (`acme-resnet = "acme_recipes.resnet"`).
+    """
+    packs: dict[str, tuple[Path, str]] = {}
+    for point in entry_points(group=GROUP):
+        owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        if point.name in packs:
+            message = f"the pack `{point.name}` comes with two distributions: {packs[point.name][1]} and {owner}"
+            raise RulesError(Problem("name-clash", message, help="uninstall one of them"))
+        packs[point.name] = (_folder_of(point.module), owner)
+    return packs
+
+
+def _folder_of(module: str) -> Path:
+    """The folder of a package, which need not exist; only the top of its name is looked up, which imports nothing."""
+    top, *inner = module.split(".")
+    spec = find_spec(top)
+    roots = (spec.submodule_search_locations if spec else None) or [top]
+    folders = [Path(root, *inner) for root in roots]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def find_recipe(name: str | Path, shelves: Library) -> tuple[Source, Pack | None]:
+    """A recipe by the path of its file, by the folder of its pack, or by the name of a pack.
+
+    Raises `RulesError` where there is none, and where it is not UTF-8 text.
+    """
+    path = Path(name)
+    try:
+        if path.is_file() or path.suffix == SUFFIX:
+            return Source.read(path), _pack_in(path.parent)
+        pack = _pack_in(path) or shelves.find(str(name))
+        if pack:
+            return pack.read(pack.main), pack
+        reason = "it is a folder without pack.yaml" if path.is_dir() else "No such file or directory"
+    except OSError as error:
+        name, reason = error.filename or name, error.strerror or "it cannot be read"
+    except UnicodeDecodeError as error:
+        message = f"{name} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
+        raise RulesError(Problem("not-text", message, help="save it as UTF-8")) from error
+    help = nearest(str(name), shelves.names) or f"known packs: {', '.join(sorted(shelves.names))}"
+    raise RulesError(Problem("no-rules", f"cannot read {name}: {reason}", help=help))
+
+
+def _pack_in(folder: Path) -> Pack | None:
+    """The pack that a folder is."""
+    return _shelf(folder).find(folder.resolve().name) if (folder / PACK_FILE).is_file() else None
