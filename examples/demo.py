@@ -25,13 +25,13 @@ STEPS = [
     ("What is in the model?", "count resnet50.onnx --weights random:0"),
     (
         "What would the recipe do, and which line says so?",
-        "plan rules/resnet.rules resnet50.onnx --weights random:0 -o plan.yaml",
+        "plan resnet resnet50.onnx --weights random:0 -o plan.yaml",
     ),
     (
         "Why is the first convolution left alone?",
-        "explain rules/resnet.rules resnet50.onnx nn.conv2d#0 --weights random:0",
+        "explain resnet resnet50.onnx nn.conv2d#0 --weights random:0",
     ),
-    ("Which TVM passes is that?", "compile rules/resnet.rules resnet50.onnx --weights random:0"),
+    ("Which TVM passes is that?", "compile resnet resnet50.onnx --weights random:0"),
     ("Carry out the plan.", "apply resnet50.onnx --plan plan.yaml --weights random:0 -o bundle"),
     ("Are the answers still the same?", "verify bundle"),
     ("Run it on this CPU.", "run bundle"),

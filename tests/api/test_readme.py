@@ -39,7 +39,7 @@ def test_the_first_screen_is_real(name: str, tmp_path: Path, monkeypatch: pytest
 
 def test_the_recipe_shown_is_the_recipe_shipped() -> None:
     """A reader who copies it has the file."""
-    assert (ROOT / "rules" / "resnet.rules").read_text(encoding="utf-8") in README
+    assert (ROOT / "rules" / "resnet" / "resnet.rules").read_text(encoding="utf-8") in README
 
 
 def test_the_charter_s_sentence_is_a_file() -> None:

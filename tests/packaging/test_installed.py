@@ -18,13 +18,8 @@ TVM = ("tvm", "apache_tvm")
 
 # Parse, resolve, plan and explain a recipe that came in the wheel, on a model that is four lines of text.
 PLAN = '''
-from importlib.resources import files
-
-from corecast.api.catalogue import standard_catalogue
-from corecast.lang import Source, parse
+from corecast.api import explain, plan, read_recipe
 from corecast.model import parse_table
-from corecast.plan import explain, plan
-from corecast.recipe import resolve
 
 table = parse_table("""
     data: float32 8x3x8x8
@@ -33,8 +28,7 @@ table = parse_table("""
     nn.conv2d#1(nn.relu#0, %body: float32 16x16x3x3) padding=[1, 1, 1, 1] -> float32 8x16x8x8
     return nn.conv2d#1
 """)
-text = (files("corecast") / "recipes" / "origin.rules").read_text(encoding="utf-8")
-recipe = resolve(parse(Source("origin.rules", text)), standard_catalogue().for_model(table))
+recipe = read_recipe("origin", table)
 decided = plan(recipe, table)
 for layer in ("nn.conv2d#0", "nn.conv2d#1"):
     print(explain(recipe, table, decided, table.by_id[layer]))
@@ -42,8 +36,8 @@ for layer in ("nn.conv2d#0", "nn.conv2d#1"):
 
 LOADED = """
 import json, sys
-import corecast.lang, corecast.model, corecast.plan, corecast.recipe, corecast.api.catalogue
-corecast.api.catalogue.standard_catalogue()
+import corecast.lang, corecast.model, corecast.plan, corecast.recipe, corecast.api.recipes
+corecast.api.recipes.read_recipe("origin")
 print(json.dumps(sorted(sys.modules)))
 """
 

@@ -56,7 +56,9 @@ def test_the_wheel_holds_every_file_of_both_roots_and_no_other(wheel: Path) -> N
     assert {name for name in names(wheel) if ".dist-info/" not in name} == sources | recipes
 
 
-@pytest.mark.parametrize("name", ["corecast/py.typed", "corecast/lang/grammar.lark", "corecast/recipes/origin.rules"])
+@pytest.mark.parametrize(
+    "name", ["corecast/py.typed", "corecast/lang/grammar.lark", "corecast/recipes/origin/origin.rules"]
+)
 def test_the_wheel_holds(wheel: Path, name: str) -> None:
     assert name in names(wheel)
 

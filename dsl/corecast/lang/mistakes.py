@@ -129,6 +129,8 @@ def _wrong_word(offender: str, span: Span, accepted: list[str], clause: ClauseTe
         help = "a comma ends a clause: write the bounds of a version side by side, as in `>= 0.27 < 0.28`"
         return Problem("syntax", f"no clause begins with `{offender}`", span, help)
     help = _advice(offender, accepted) or _may_stand(accepted)
+    if offender.startswith("$") and PHRASES["PARAMETER"][0] in accepted:
+        help = "a parameter stands for a whole word: write a blank before it"
     return Problem("syntax", f"{_shown(offender)} cannot stand here", span, help)
 
 

@@ -88,10 +88,22 @@ def find_recipe(name: str | Path, shelves: Library) -> tuple[Source, Pack | None
     except OSError as error:
         name, reason = error.filename or name, error.strerror or "it cannot be read"
     except UnicodeDecodeError as error:
-        message = f"{name} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
-        raise RulesError(Problem("not-text", message, help="save it as UTF-8")) from error
+        raise _not_text(name, error) from error
     help = nearest(str(name), shelves.names) or f"known packs: {', '.join(sorted(shelves.names))}"
     raise RulesError(Problem("no-rules", f"cannot read {name}: {reason}", help=help))
+
+
+def read_text(path: Path) -> Source:
+    """A text file. Raises `OSError`, and `RulesError` where it is not UTF-8."""
+    try:
+        return Source.read(path)
+    except UnicodeDecodeError as error:
+        raise _not_text(path, error) from error
+
+
+def _not_text(name: str | Path, error: UnicodeDecodeError) -> RulesError:
+    message = f"{name} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
+    return RulesError(Problem("not-text", message, help="save it as UTF-8"))
 
 
 def _pack_in(folder: Path) -> Pack | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from corecast.lang import Problem
+from corecast.recipe import Pack
 
 
 class Finding(BaseModel):
@@ -31,6 +32,31 @@ class Finding(BaseModel):
             slug=problem.slug,
             message=problem.message,
             help=problem.help,
+        )
+
+
+class PrintedPack(BaseModel):
+    """A pack as `recipes --json` prints it; `source` says where it comes from, `folder` where it lies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    source: str
+    folder: str
+    licence: str
+    description: str
+
+    @classmethod
+    def of(cls, pack: Pack) -> PrintedPack:
+        info = pack.info
+        return cls(
+            name=info.name,
+            version=info.version,
+            source=pack.origin,
+            folder=str(pack.folder),
+            licence=info.licence,
+            description=info.description,
         )
 
 

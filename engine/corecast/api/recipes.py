@@ -6,25 +6,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from corecast.api.catalogue import standard_catalogue
-from corecast.api.library import find_recipe, library
+from corecast.api.library import find_recipe, library, read_text
 from corecast.lang import Problem, RulesError, Source, parse_readable
 from corecast.lang.nodes import Scalar
 from corecast.model import LayerTable
 from corecast.recipe import Catalogue, Flat, Recipe, flatten, resolve
+from corecast.recipe.lock import SUFFIX as LOCK
+from corecast.recipe.lock import lock_problems
 
 
 def read_flat(
-    rules: str | Path | Source, params: Mapping[str, Scalar] | None = None, packs: Sequence[str | Path] = ()
+    rules: str | Path | Source,
+    params: Mapping[str, Scalar] | None = None,
+    packs: Sequence[str | Path] = (),
+    *,
+    locked: bool = True,
 ) -> tuple[Flat, list[Problem]]:
     """Read a recipe and all that it uses into one file; and everything that is wrong with their texts.
+
+    Where a lock stands beside it, what it uses must be what the lock says; `locked=False` leaves that open.
 
     Raises `RulesError` where the recipe itself cannot be read.
     """
     shelves = library(packs)
     source, pack = (rules, None) if isinstance(rules, Source) else find_recipe(rules, shelves)
+    if source.path and (pack is None or pack.where):
+        shelves = shelves.beside(source.path)
     file, problems = parse_readable(source)
-    flat, more = flatten(file, shelves.beside(source.path) if source.path else shelves, pack, params)
-    return flat, problems + more
+    flat, more = flatten(file, shelves, pack, params)
+    problems += more
+    return flat, problems + (_lock_problems(flat, source.path) if locked and source.path and not problems else [])
+
+
+def _lock_problems(flat: Flat, path: Path) -> list[Problem]:
+    """What differs from the lock that stands beside a recipe, where one does."""
+    lock = path.with_suffix(LOCK)
+    return list(lock_problems(flat, path, read_text(lock))) if lock.is_file() else []
 
 
 def read_recipe(

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from corecast.api.doctor import Finding as DoctorFinding
-from corecast.api.printed import Finding, PrintedPass
+from corecast.api.printed import Finding, PrintedPack, PrintedPass
 from corecast.model import Count, LayerTable
 from corecast.plan import Explanation, Plan
 from corecast.verify import Verification
@@ -23,6 +23,7 @@ PRINTED: dict[str, Any] = {
     "explain": Explanation,
     "layers": LayerTable,
     "plan": Plan,
+    "recipes": list[PrintedPack],
     "verify": Verification,
 }
 

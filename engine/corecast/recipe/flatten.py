@@ -22,7 +22,7 @@ from corecast.lang.problems import Problem, RulesError
 from corecast.lang.rewrite import rewrite
 from corecast.lang.source import Source, Span
 from corecast.recipe.packs import PACK_NAME, Library, Pack, pack_problems
-from corecast.recipe.parameters import fits, misfit, read_value, settle
+from corecast.recipe.parameters import fits, kind_of, misfit, read_value, settle
 from corecast.recipe.uses import Used, find_used
 from corecast.recipe.versions import bounds_text, same_version, within
 from corecast.recipe.words import unknown
@@ -32,7 +32,7 @@ from corecast.recipe.words import unknown
 class Part:
     """One of the recipes that a flattened one is made of; the last is the one that uses the others.
 
-    `values` are those of its parameters, `pack` the pack that it belongs to.
+    `values` are those of its parameters, `pack` the pack that it belongs to, `use` the clause that used it first.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Part:
     source: Source
     values: Mapping[str, Scalar]
     pack: Pack | None
+    use: nodes.Use | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class _Flattener:
                         yield statement
                 case _:
                     yield self._named(settle(statement, values, self.problems), unit)
-        self.parts[unit.key] = Part(unit.name, unit.version, unit.source, values, unit.pack)
+        self.parts[unit.key] = Part(unit.name, unit.version, unit.source, values, unit.pack, unit.use)
 
     def _use(self, use: nodes.Use, user: _Unit, trail: tuple[_Unit, ...]) -> Iterator[nodes.FileStatement]:
         try:
@@ -243,7 +244,9 @@ class _Flattener:
         try:
             read = read_value(value, default) if isinstance(value, str) else value
         except ValueError:
-            read = value
+            message = f"`{name}` is {kind_of(default)}, and `{value}` is not"
+            self.problems.append(Problem("bad-param", message, notes=(("declared here", param.span),)))
+            return default
         if fits(read, default):
             return read
         self.problems.append(misfit(name, read, param, None))
@@ -260,11 +263,11 @@ class _Flattener:
         if header is None or unit.source.path != pack.main:
             return
         if header.name != pack.name:
-            note = ("called otherwise here", pack.place("name"))
-            self._report("pack-name", f"the recipe of the pack `{pack.name}` has its name", header.span, notes=(note,))
+            message = f"this recipe is called `{header.name}`, and its pack `{pack.name}`"
+            self._report("pack-name", message, header.span, notes=(("the pack's name", pack.place("name")),))
         if header.version and not same_version(header.version, pack.info.version):
-            note = ("another version here", pack.place("version"))
-            self._report("version-clash", "a recipe has the version of its pack", header.span, notes=(note,))
+            message = f"this recipe says that it is {header.version}, and its pack that it is {pack.info.version}"
+            self._report("version-clash", message, header.span, notes=(("the pack's version", pack.place("version")),))
 
     def _check_version(self, unit: _Unit, use: nodes.Use) -> None:
         if not use.bounds:

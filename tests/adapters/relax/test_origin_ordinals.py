@@ -14,7 +14,7 @@ from corecast.adapters.relax import LayoutConfig, compile_plan, convert_layout, 
 from corecast.api.recipes import read_recipe
 from corecast.plan import plan
 
-ORIGIN = Path(__file__).parents[3] / "rules" / "origin.rules"
+ORIGIN = Path(__file__).parents[3] / "rules" / "origin" / "origin.rules"
 
 # ONNX knows no NHWC; the short branch has a test of its own.
 IMPORTED = {*networks.TINY, "squeezenet_v11_b1", "resnet18_32px_b1"} - {"tiny_nhwc_pair", "tiny_residual_short_first"}
@@ -72,7 +72,7 @@ def strides(layer):
 
 @pytest.mark.parametrize("name", ["resnet18_b8", "resnet50_b8", "mobilenet_b1", "squeezenet_v11_b1"])
 def test_the_recipe_says_what_the_workflow_does(name):
-    """`rules/origin.rules` gives the very layers that the six lines give."""
+    """`rules/origin` gives the very layers that the six lines give."""
     assert by_rules(name) == by_calls(name)
 
 

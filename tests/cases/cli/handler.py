@@ -18,6 +18,7 @@ from pathlib import Path
 import onnx
 
 from corecast.api.cli import main
+from corecast.api.library import recipe_root
 
 NETWORK = """
 <ir_version: 8, opset_import: ["" : 13]>
@@ -56,13 +57,19 @@ SCRUBBED = [
 
 
 def run(blocks: dict[str, str]) -> dict[str, str]:
-    """From `rules`, other named files and `commands` to their `output`, with every exit status that is not 0."""
+    """From `rules`, other named files and `commands` to their `output`, with every exit status that is not 0.
+
+    In a block of `files`, each one begins with its path: `== packs/tensorcore/pack.yaml ==`.
+    """
     lines = []
     with tempfile.TemporaryDirectory() as folder, _inside(folder):
         onnx.save(onnx.parser.parse_model(NETWORK), "network.onnx")
         for kind, name in (("rules", "case.rules"), ("plan", "edited.yaml"), ("python", "prepare.py")):
             if kind in blocks:
                 Path(name).write_text(blocks[kind], encoding="utf-8")
+        for path, text in re.findall(r"^== (.+) ==\n((?:(?!== ).*\n)*)", blocks.get("files", ""), re.MULTILINE):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text, encoding="utf-8")
         if "python" in blocks:
             exec(compile(blocks["python"], "prepare.py", "exec"), {})
         for command in blocks["commands"].splitlines():
@@ -94,7 +101,7 @@ def _execute(command: str) -> tuple[int, str]:
         contextlib.redirect_stderr(stream),
     ):
         status = main(arguments)
-    text = stream.getvalue().replace(f"{Path.cwd()}/", "…/")
+    text = stream.getvalue().replace(f"{Path.cwd()}/", "…/").replace(str(recipe_root()), "…/recipes")
     for pattern, replacement in SCRUBBED:
         text = pattern.sub(replacement, text)
     return status, "\n".join(line.rstrip() for line in text.splitlines()) + "\n" if text else ""
