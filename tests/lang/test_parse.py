@@ -53,7 +53,7 @@ def test_tabs_and_form_feeds_are_blanks() -> None:
     assert parse("match\tnn.conv2d\t#k\n\f\tkeep\t# why") == parse("match nn.conv2d #k\n  keep # why")
 
 
-@pytest.mark.parametrize("odd", ["\x00", "\ud800", "\u00a0", "\u2028", "\ufeff", "\x0b", "é", "😀", "\\", "$", "`"])
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", "\u00a0", "\u2028", "\ufeff", "\x0b", "é", "😀", "\\", "`"])
 def test_odd_characters_are_problems(odd: str) -> None:
     assert problems(f"{HEAD}keep\nset x{odd}y\n{odd}\n") == [("syntax", odd), ("syntax", odd)]
 

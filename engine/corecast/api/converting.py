@@ -31,9 +31,11 @@ from corecast.api.options import (
 from corecast.api.reading import find_layer
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
+from corecast.lang.format import format_value
 from corecast.model import find_target
 from corecast.plan import Plan, at_run_time, compress, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan
+from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
 from corecast.report import Reporter, rows_table
 from corecast.report.activity import doing
@@ -116,7 +118,11 @@ def _read_plan(path: Path, recipe: Recipe | None, model: Model, table: LayerTabl
         raise UsageError(Problem("not-text", f"{path} is not UTF-8 text")) from error
     if recipe and recipe.hash != decided.recipe.hash:
         message = f"{recipe.source.name} is not the text that {path} was made from ({decided.recipe.file})"
-        raise UsageError(Problem("other-rules", message, help="make the plan anew, or leave the rules away"))
+        help = "make the plan anew, or leave the rules away"
+        if recipe_id(recipe).params != decided.recipe.params:
+            values = (f"--param {name}={format_value(value)}" for name, value in decided.recipe.params.items())
+            help = f"its parameters were others ({' '.join(values)}): {help}"
+        raise UsageError(Problem("other-rules", message, help=help))
     if decided.model.fingerprint != table.fingerprint:
         check_plan(decided, table)
         message = f"{path} was made for another model than {model.name}: its planned layers are alike, others differ"
