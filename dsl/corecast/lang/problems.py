@@ -16,8 +16,8 @@ Severity = Literal["error", "warning"]
 class Problem:
     """One finding: a readable stable `slug`, a message, the place, and what the reader can do about it.
 
-    A place in a text is a span. Elsewhere it is said in words, the file first: `model.onnx: node conv1`. `notes` show the
-    other places that it takes to understand it, each with a remark.
+    A place in a text is a span. Elsewhere it is said in words, the file first: `model.onnx: node conv1`. `notes` are
+    the other places that it takes to understand it, each with a remark.
     """
 
     slug: str
