@@ -28,7 +28,7 @@ COMMAND = ["apply", "case.rules", "network.onnx", "--weights", "random:0", "-o",
 # Sends itself a signal in the middle of the weights.
 STOPPED = """
 import os, sys
-from corecast.adapters.relax import bundle
+from corecast.adapters import bundle
 from corecast.api.cli import run
 
 number = int(sys.argv.pop())

@@ -10,7 +10,7 @@ from pathlib import Path
 import networks
 import pytest
 
-from corecast.adapters.relax import bundle as bundles
+from corecast.adapters import bundle as bundles
 from corecast.api import apply, plan, prepare, read_recipe, survey, write_bundle
 from corecast.api.cli import main
 from corecast.lang import Source

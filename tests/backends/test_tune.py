@@ -113,7 +113,7 @@ def test_progress_counts_trials_and_keeps_the_best(
         (2, 2, 1, 2),
         (2, 2, 2, 2),
     ]
-    assert [at.task.name for at in progress[::2]] == [task.name for task in two_tasks]
+    assert [at.kernel for at in progress[::2]] == [task.name for task in two_tasks]
     assert progress[1].best_us is not None
     assert progress[0].best_us is not None
     assert progress[1].best_us <= progress[0].best_us

@@ -1,22 +1,11 @@
 """AutoTVM's tasks, and what layers lack for the HWNC template. No GPU is needed to extract them."""
 
 import pytest
-from relay.relay_networks import WORKFLOW, chain, network, plan_of
+from relay.relay_networks import chain, network, plan_of
 from tvm import autotvm
 
-from corecast.adapters.relay import apply, extract, missing, survey
+from corecast.adapters.relay import apply, extract, lacks, missing, survey
 from corecast.adapters.relay.tasks import TEMPLATE, TasksError
-
-
-def test_resnet18_has_twelve_kernels():
-    module = network("resnet18_b8")
-    tasks = extract(apply(plan_of(WORKFLOW, module), module).converted, "cuda -arch=sm_75")
-    assert [task.template for task in tasks] == ["conv2d_nchw.cuda", *[TEMPLATE] * 11]
-    assert {layer for task in tasks for layer in task.layers} == {f"nn.conv2d#{number}" for number in range(21)}
-    assert str(tasks[1]) == (
-        "conv2d_HWNCnc_tensorcore.cuda: int8 56x56x8x64, int8 3x3x64x64 "
-        "(nn.conv2d#1, nn.conv2d#2, nn.conv2d#4, nn.conv2d#5)"
-    )
 
 
 def converted(dtype="int8", data=(8, 32, 8, 8)):
@@ -42,6 +31,33 @@ def test_deviation_a_layer_without_a_schedule_shortens_the_list():
     assert autotvm.task.extract_from_program(module["main"], params={}, target="cuda -arch=sm_80") == []
     with pytest.raises(TasksError, match=r"nn\.conv2d#0 \(a\) is in HWNC.*: batch 1 is no multiple of 8; padding"):
         extract(module)
+
+
+def test_a_target_without_tensor_cores_has_the_tasks_of_other_layouts():
+    """The twin of the next one: nothing here is in HWNC."""
+    (task,) = extract(chain(("a", 64)), "llvm")
+    assert (task.template, task.layers) == ("conv2d_NCHWc.x86", ("nn.conv2d#0",))
+
+
+def test_an_error_in_the_thread_of_the_extraction_is_an_error(monkeypatch):
+    """AutoTVM itself returns the tasks that it met before, here none."""
+
+    def broken(*_):
+        raise RuntimeError("first line\nthe compiler broke")
+
+    monkeypatch.setattr("tvm.autotvm.task.relay_integration._lower", broken)
+    with pytest.raises(TasksError, match="AutoTVM extracts no tasks for `cuda -arch=sm_80`: the compiler broke"):
+        extract(converted())
+
+
+def test_what_tvm_writes_to_standard_error_stays_but_for_its_remark_on_the_gpu(capfd):
+    import os
+
+    from corecast.adapters.relay.tasks import _NO_GPU, _without
+
+    with _without(_NO_GPU):
+        os.write(2, f"Warning: {_NO_GPU}, default to\nWarning: another\n".encode())
+    assert capfd.readouterr().err == "Warning: another\n"
 
 
 @pytest.mark.parametrize("target", ["cuda", "cuda -arch=sm_70", "cuda -arch=sm_90a", "llvm"])
@@ -95,3 +111,14 @@ def test_what_a_layer_lacks_is_said(layer, dtype, reasons):
 
 def test_another_operator_lacks_everything():
     assert missing(survey(network("mlp_b1")).by_op["nn.dense"][0], "int8") == ("the template is for nn.conv2d",)
+
+
+def test_what_a_converted_layer_lacks_is_everything_that_keeps_it_away():
+    assert lacks(survey(converted()).by_op["nn.conv2d"][0]) == ()
+    (layer,) = survey(chain(("a", 24), data=(1, 32, 8, 8))).by_op["nn.conv2d"]
+    assert lacks(layer) == (
+        "its layout is NCHW",
+        "it computes in float32",
+        "in int8 batch 1 is no multiple of 8; out_channels 24 is no multiple of 32; padding would add 9.67 times the "
+        "work, and Relay pads up to 2 times",
+    )

@@ -6,16 +6,12 @@ have what was decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pydantic import BaseModel, ConfigDict
 
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Layer, LayerTable
 from corecast.plan import Plan, compress
 from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Tune
-
-_Pass = TypeVar("_Pass")
 
 
 class PlanMismatchError(CorecastError):
@@ -28,17 +24,20 @@ class RealisedError(CorecastError):
     exit_status = 3
 
 
-@dataclass(frozen=True)
-class PassList(Generic[_Pass]):
-    """The passes of a plan in order; each prints what it does."""
+class Realised(BaseModel):
+    """What the converted module really has: planned layers that are as decided, and what runs at every inference.
 
-    passes: tuple[_Pass, ...]
+    Layout transforms and casts are those that the model did not have. Where one was merged with a transpose or cast of
+    the model's own, and one of the two is gone, there may be more or fewer than predicted. `parameter_bytes` is not
+    known where the parameters are converted later, by TVM's constant folding.
+    """
 
-    def __iter__(self) -> Iterator[_Pass]:
-        return iter(self.passes)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __str__(self) -> str:
-        return "\n".join(str(item) for item in self.passes)
+    layers: int
+    layout_transforms: int
+    casts: int
+    parameter_bytes: int | None = None
 
 
 def check_plan(plan: Plan, table: LayerTable) -> None:

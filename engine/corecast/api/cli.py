@@ -18,7 +18,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from corecast.api import converting, doctor, reading, sharing
+from corecast.api import converting, doctor, reading, sharing, tuning
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
@@ -40,7 +40,7 @@ app.command()(reading.explain)
 app.command("compile")(reading.compile_)
 app.command("apply")(converting.apply_)
 app.command("verify")(converting.verify)
-app.command("tune")(converting.tune)
+app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
 app.add_typer(sharing.recipes_app, name="recipes")
 app.command()(sharing.lock)

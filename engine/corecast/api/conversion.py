@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corecast.adapters.bundle import RECORDS, layers_to_tune
 from corecast.adapters.relax import (
     Bundle,
     BundleError,
@@ -32,13 +33,12 @@ from corecast.backends import (
 )
 from corecast.lang import Problem
 from corecast.model import LayerTable, Target, find_target
-from corecast.recipe import ChangeDType, ChangeLayout, Tune
+from corecast.recipe import ChangeDType, ChangeLayout
 from corecast.report.activity import doing
 from corecast.verify import Verification, seeded_inputs
 from corecast.verify import verify as compare
 
 Array = NDArray[np.generic]
-RECORDS = "records"
 
 # How many layers are disturbed, one after another, before a check counts as vacuous.
 MOST_CONTROLS = 3
@@ -190,15 +190,7 @@ def tune_bundle(
         BundleError: where the plan marks no layer, or not one of `layers`.
         TuneError: where every candidate of a kernel failed; with the first compiler message.
     """
-    marked = {layer: edit for layer, edit in bundle.plan.decided("schedule").items() if isinstance(edit, Tune)}
-    chosen = marked if layers is None else {layer: marked[layer] for layer in layers if layer in marked}
-    missing = [layer for layer in layers or () if layer not in marked]
-    if missing or not chosen:
-        message = (
-            f"the plan marks no tuning for {', '.join(missing)}" if missing else "the plan marks no layer for tuning"
-        )
-        help = "write `tune tensorcore` in a rule that matches it, and apply the recipe anew"
-        raise BundleError(Problem("not-marked", message, help=help))
+    chosen = layers_to_tune(bundle.plan, layers)
     if problem := unrunnable(bundle.model.module, target):
         raise BuildError(problem)
     table = survey(bundle.model)

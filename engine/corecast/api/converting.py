@@ -1,18 +1,19 @@
-"""The commands that make and use bundles: apply, verify, tune, run."""
+"""The commands that make, prove and run bundles: apply, verify, run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zipfile import BadZipFile
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
+from corecast.adapters.agreement import PlanMismatchError, Realised, check_plan
+from corecast.adapters.bundle import read_report, refuse_existing
+from corecast.adapters.toolchain import refuse_other_ir
 from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
     BundlePath,
@@ -23,28 +24,23 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
+    adapter,
     load_prepared,
     parse_params,
     target_of,
     writing,
 )
-from corecast.api.reading import find_layer
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
 from corecast.lang.format import format_value
-from corecast.model import find_target
-from corecast.plan import Plan, at_run_time, compress, predicted, read_plan, size_in_memory
+from corecast.model import LayerTable, find_target
+from corecast.plan import Plan, at_run_time, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan
 from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
-from corecast.report import Reporter, rows_table
+from corecast.report import Reporter
 from corecast.report.activity import doing
 from corecast.verify import check_inputs, seeded_inputs
-
-if TYPE_CHECKING:
-    from corecast.adapters.relax import Model
-    from corecast.backends import TaskResult, TuneProgress
-    from corecast.model import LayerTable
 
 HOST = "llvm"
 HARD_CAST = "hard-cast"
@@ -63,8 +59,6 @@ def apply_(
     shape: Shapes = None,
 ) -> None:
     """Convert a model as a recipe or a plan says, and write it as a bundle."""
-    from corecast.adapters.relax import apply, refuse_existing, survey, write_bundle
-
     reporter = Reporter()
     refuse_existing(output)
     for draft in clear_abandoned(output):
@@ -74,27 +68,31 @@ def apply_(
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
     prepared = load_prepared(model_path, weights, shape, reporter)
-    table = survey(prepared)
+    ir = adapter()
+    table = ir.survey(prepared)
     if plan_file:
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ()) if rules else None
-        decided = _read_plan(plan_file, recipe, prepared, table)
+        decided = _read_plan(plan_file, recipe, table)
     else:
         assert rules is not None, "_rules_and_model asks for rules where there is no plan"
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
         decided = make_plan(recipe, table, target_of(target))
     with reporter.step(f"convert {prepared.name}"):
-        conversion = apply(decided, prepared)
+        conversion = ir.apply(decided, prepared)
     with reporter.step(f"write {output}"), writing(output):
-        bundle = write_bundle(conversion, output)
+        bundle = ir.write_bundle(conversion, output)
     realised = conversion.realised
     reporter.text(f"{bundle.path}: {realised.layers} layers as decided")
     reporter.text(predicted(decided))
-    reporter.text(
-        f"realised:  {at_run_time(realised.layout_transforms, realised.casts)}, "
-        f"parameters {size_in_memory(realised.parameter_bytes)}"
-    )
+    reporter.text(f"realised:  {at_run_time(realised.layout_transforms, realised.casts)}{_parameters(realised)}")
     for warning in decided.warnings:
         reporter.text(warning)
+
+
+def _parameters(realised: Realised) -> str:
+    if realised.parameter_bytes is None:
+        return "; TVM converts the parameters when it builds the module"
+    return f", parameters {size_in_memory(realised.parameter_bytes)}"
 
 
 def _rules_and_model(files: list[str], plan_file: Path | None) -> tuple[str | None, str]:
@@ -106,10 +104,8 @@ def _rules_and_model(files: list[str], plan_file: Path | None) -> tuple[str | No
     raise UsageError(Problem("wrong-arguments", f"{len(files)} arguments were given", help=help))
 
 
-def _read_plan(path: Path, recipe: Recipe | None, model: Model, table: LayerTable) -> Plan:
+def _read_plan(path: Path, recipe: Recipe | None, table: LayerTable) -> Plan:
     """A plan file, refused where it was made for another model or by other rules."""
-    from corecast.adapters.relax import PlanMismatchError, check_plan
-
     try:
         decided = read_plan(path)
     except OSError as error:
@@ -125,7 +121,7 @@ def _read_plan(path: Path, recipe: Recipe | None, model: Model, table: LayerTabl
         raise UsageError(Problem("other-rules", message, help=help))
     if decided.model.fingerprint != table.fingerprint:
         check_plan(decided, table)
-        message = f"{path} was made for another model than {model.name}: its planned layers are alike, others differ"
+        message = f"{path} was made for another model than {table.model}: its planned layers are alike, others differ"
         help = "compare `corecast layers` of both, and make the plan anew"
         raise PlanMismatchError(Problem("plan-mismatch", message, help=help))
     return decided
@@ -141,6 +137,7 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Run the original and the converted model on the same inputs and judge the difference."""
+    _refuse_relay(bundle, "verify")
     from corecast.adapters.relax import read_bundle, record_verification
     from corecast.api.conversion import original_of, verify_bundle
 
@@ -161,63 +158,14 @@ def verify(
         raise typer.Exit(1)
 
 
-def tune(
-    bundle: BundlePath,
-    layer: Annotated[
-        list[str] | None, typer.Option("--layer", help="Only this layer: an id, a weight or a node. Repeatable.")
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Candidates for each kernel, instead of the plan's.")
-    ] = None,
-    target: Annotated[str, typer.Option(help="Where to measure.")] = HOST,
-) -> None:
-    """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
-    from corecast.adapters.relax import read_bundle, survey
-    from corecast.api.conversion import tune_bundle
-    from corecast.backends import TuneError
-
-    reporter = Reporter()
-    found = read_bundle(bundle)
-    table = survey(found.model)
-    layers = [find_layer(text, table).id for text in layer] if layer else None
-    problems: TuneError | None = None
-    with reporter.progress("tune") as progress:
-        try:
-            results = tune_bundle(
-                found,
-                find_target(target),
-                layers=layers,
-                trials=trials,
-                progress=lambda state: progress(
-                    f"kernel {state.number} of {state.tasks}, {state.task.name}", state.done, state.trials, _best(state)
-                ),
-            )
-        except TuneError as error:
-            results, problems = list(error.results), error
-    reporter.show(tuned_table(results))
-    if problems:
-        raise problems
-
-
-def _best(state: TuneProgress) -> str:
-    failed = f", {state.failed} failed" if state.failed else ""
-    return (f"best {state.best_us:.0f} us" if state.best_us is not None else "nothing measured yet") + failed
-
-
-def tuned_table(results: Sequence[TaskResult]) -> Table:
-    """Each kernel before and after, in microseconds."""
-    rows = [
-        (
-            compress(result.layers),
-            result.workload,
-            f"{result.trials - result.failed} of {result.trials}",
-            f"{result.before_us:.0f}",
-            f"{result.after_us:.0f}",
-            f"{result.before_us / result.after_us:.1f}x" if result.kept_default is None else result.kept_default,
-        )
-        for result in results
-    ]
-    return rows_table(("layers", "kernel", ">ran", ">before, us", ">after, us", "gain"), rows)
+def _refuse_relay(bundle: Path, command: str) -> None:
+    """Raise where a bundle's IR cannot be read here, or is Relay, whose modules are run by their own toolchain."""
+    ir = read_report(bundle).ir
+    refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
+    if ir == "relay":
+        help = f"build `corecast.adapters.relay.read_bundle({str(bundle)!r}).model.module` with that TVM"
+        message = f"`corecast {command}` takes bundles of Relax modules only"
+        raise UsageError(Problem("relay-bundle", message, help=help))
 
 
 def run(
@@ -229,6 +177,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Of the inputs, where none are given.")] = 0,
 ) -> None:
     """Build a bundle for this machine's CPU, with what was tuned, and run it."""
+    _refuse_relay(bundle, "run")
     from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import runner_of
 

@@ -10,6 +10,8 @@ import typer
 from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict
 
+from corecast.adapters.bundle import corecast_version
+from corecast.adapters.toolchain import has_relay
 from corecast.api.options import Json
 from corecast.report import Reporter
 
@@ -43,8 +45,8 @@ def doctor(json_: Json = False) -> None:
 
 def _requirements() -> list[Finding]:
     """Every distribution that corecast needs, against the bounds that it states; the tvm-ffi pin is one of them."""
-    findings = [Finding(what="corecast", found=version("corecast")), Finding(what="python", found=_python())]
-    for text in requires("corecast") or ():
+    findings = [Finding(what="corecast", found=corecast_version()), Finding(what="python", found=_python())]
+    for text in _stated():
         requirement = Requirement(text)
         if requirement.marker and not requirement.marker.evaluate():
             continue
@@ -60,11 +62,23 @@ def _requirements() -> list[Finding]:
     return findings
 
 
+def _stated() -> list[str]:
+    """What the distribution says that it needs; a toolchain with Relay has an older TVM, and so older packages."""
+    try:
+        return [] if has_relay() else requires("corecast") or []
+    except PackageNotFoundError:
+        return []
+
+
 def _python() -> str:
     return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
 def _tvm() -> list[Finding]:
+    if has_relay():
+        return [
+            Finding(what="tvm", found="has Relay: Relay modules are converted here, and tuned with AutoTVM", ok=True)
+        ]
     try:
         from corecast.backends.host import gpus, llvm_version
     except (ImportError, OSError) as error:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from corecast.adapters.toolchain import has_relay
 from corecast.adapters.whole import whole_file
 from corecast.lang import CorecastError, Problem
 from corecast.lang.nodes import Scalar
 from corecast.model import Target, find_target
 
 if TYPE_CHECKING:
-    from corecast.adapters.relax import Model
     from corecast.report import Reporter
 
 ModelPath = Annotated[
     str,
     typer.Argument(
-        help="An ONNX file, a torch.export program (.pt2), or a Relax module saved as JSON.", metavar="MODEL"
+        help="An ONNX file, a torch.export program (.pt2), or a Relax or Relay module saved as JSON.", metavar="MODEL"
     ),
 ]
 RulesPath = Annotated[
@@ -36,7 +38,7 @@ Packs = Annotated[
     list[Path] | None,
     typer.Option("--packs", help="A folder in which packs are looked for first. Repeatable.", metavar="DIR"),
 ]
-BundlePath = Annotated[str, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]
+BundlePath = Annotated[Path, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]
 Weights = Annotated[
     str | None, typer.Option(help="Fill the weights with seeded random values of a sane scale: random:SEED.")
 ]
@@ -84,12 +86,20 @@ def parse_params(options: list[str] | None) -> dict[str, Scalar]:
     return params
 
 
-def load_prepared(path: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> Model:
-    """Load a model and make it fit for conversion."""
-    from corecast.adapters.relax import load, prepare
+def adapter() -> ModuleType:
+    """The adapter for the IR that the installed TVM converts: Relay's where it has Relay, else Relax's.
 
+    Both have `load`, `survey`, `apply`, `compile_plan`, `check_plan`, `write_bundle` and `read_bundle`.
+    """
+    return import_module(f"corecast.adapters.{'relay' if has_relay() else 'relax'}")
+
+
+def load_prepared(path: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> Any:
+    """Load a model and make it fit for conversion; gives the `Model` of the adapter."""
+    ir = adapter()
     with reporter.step(f"read {path}"):
-        return prepare(load(path, weights=weights, shapes=parse_shapes(shapes)))
+        model = ir.load(path, weights=weights, shapes=parse_shapes(shapes))
+        return model if has_relay() else ir.prepare(model)
 
 
 def target_of(name: str | None) -> Target | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import ValidationError
 
+from corecast.adapters.toolchain import refuse_other_ir
 from corecast.api.library import find_recipe, library
 from corecast.api.options import (
     Json,
@@ -21,6 +22,7 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
+    adapter,
     load_prepared,
     parse_params,
     target_of,
@@ -41,9 +43,11 @@ from corecast.report import Reporter, counts_table, layers_table
 if TYPE_CHECKING:
     from corecast.plan import Plan
 
-IrName = Annotated[Literal["relax", "relay"], typer.Option("--ir", help="Which IR of TVM to compile for.")]
+IrName = Annotated[
+    Literal["relax", "relay"] | None, typer.Option("--ir", help="Which IR of TVM to compile for; the model's own.")
+]
 EmitPath = Annotated[
-    Path | None, typer.Option("--emit", help="With --ir relay: write the conversion here, as a script for that TVM.")
+    Path | None, typer.Option("--emit", help="For Relay: write the conversion here, as a script for that TVM.")
 ]
 Ops = Annotated[list[str] | None, typer.Option("--op", help="Only this operator. Repeatable.")]
 
@@ -204,7 +208,7 @@ def compile_(
     packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
-    ir: IrName = "relax",
+    ir: IrName = None,
     emit: EmitPath = None,
     json_: Json = False,
 ) -> None:
@@ -221,9 +225,8 @@ def compile_(
         write_whole(emit, script_of(decided))
         reporter.text(f"wrote {emit}: run it where TVM has Relay, `python {emit} module.json converted.json`")
         return
-    from corecast.adapters.relax import compile_plan
-
-    passes = compile_plan(decided)
+    refuse_other_ir(table.ir, f"{table.model} is a {table.ir.capitalize()} module")
+    passes = adapter().compile_plan(decided)
     if json_:
         printed = [PrintedPass(name=item.info.name, text=str(item)) for item in passes]
         reporter.json(json.dumps([item.model_dump() for item in printed], indent=2))
@@ -231,15 +234,21 @@ def compile_(
         reporter.text(str(passes))
 
 
-def _check_ir(table: LayerTable, ir: str, emit: Path | None) -> None:
-    """Relay's modules are read where Relay is: here comes their layer table, and a script goes out."""
-    if (ir == "relay") != (emit is not None):
-        raise UsageError(Problem("relay-script", "`--ir relay` and `--emit FILE.py` go together"))
+def _check_ir(table: LayerTable, ir: str | None, emit: Path | None) -> None:
+    """What a layer table was made of decides; a script is written for Relay alone."""
     if emit and emit.exists():
         raise UsageError(Problem("output-exists", f"{emit} exists already", help="name another file"))
-    if ir == "relay" and table.ir != ir:
-        help = "save a table where TVM has Relay: `corecast.adapters.relay.survey(module).model_dump_json()`"
-        message = f"the layers of {table.model} are those of a {table.ir} module, not of a Relay one"
+    wanted = ir or ("relay" if emit else table.ir)
+    if emit and wanted != "relay":
+        raise UsageError(Problem("relay-script", "a script is written for Relay only: leave `--emit` or `--ir` away"))
+    if table.ir != wanted:
+        help = (
+            "save a table where TVM has Relay: `corecast layers MODEL --json > layers.json`"
+            if wanted == "relay"
+            else "leave `--ir` away"
+        )
+        found = f"the layers of {table.model} are those of a {table.ir.capitalize()} module"
+        message = f"{found}, not of a {wanted.capitalize()} one"
         raise UsageError(Problem("other-ir", message, help=help))
 
 
@@ -257,9 +266,7 @@ def _survey(model: str, weights: str | None, shapes: list[str] | None, reporter:
     """The layers of a model; a file that `corecast layers --json` has printed is read without TVM."""
     if table := _saved_table(Path(model)):
         return table
-    from corecast.adapters.relax import survey
-
-    return survey(load_prepared(model, weights, shapes, reporter))
+    return adapter().survey(load_prepared(model, weights, shapes, reporter))  # type: ignore[no-any-return]
 
 
 def _saved_table(path: Path) -> LayerTable | None:

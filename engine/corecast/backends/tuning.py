@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import ml_dtypes
 import numpy as np
 import tvm
 from numpy.typing import NDArray
@@ -21,52 +17,24 @@ from corecast.backends.records import Records, scheduled, workload_of
 from corecast.backends.tasks import Task
 from corecast.backends.tuners import Search, Tuner
 from corecast.backends.tuners.metaschedule import MetaSchedule
-from corecast.lang.problems import CorecastError, Problem
+from corecast.lang.problems import Problem
 from corecast.report.activity import doing
+from corecast.verify.tuned import (
+    LOG,
+    TaskResult,
+    Trials,
+    TuneError,
+    TuneProgress,
+    differs,
+    seeded_operand,
+    tuning_failed,
+)
 
 Array = NDArray[np.generic]
 
+__all__ = ["TaskResult", "TuneError", "TuneProgress", "tune"]
+
 SEED = 0
-LOG = "tuning.log"
-
-
-@dataclass(frozen=True)
-class TuneProgress:
-    """Where a tune stands: task `number` of `tasks`, its trials so far, and its fastest schedule so far."""
-
-    number: int
-    tasks: int
-    task: Task
-    done: int
-    trials: int
-    failed: int
-    best_us: float | None
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """One tuned kernel: the time of its default schedule, and of the one that a build takes now.
-
-    Both are measured in one go on the same inputs. `kept_default` says why the default schedule stays, if it does.
-    """
-
-    layers: tuple[str, ...]
-    workload: str
-    trials: int
-    failed: int
-    before_us: float
-    after_us: float
-    kept_default: str | None = None
-
-
-class TuneError(CorecastError):
-    """Tasks for which no candidate could be compiled and run; `results` are those of the other tasks."""
-
-    exit_status = 1
-
-    def __init__(self, problems: Iterable[Problem], results: Sequence[TaskResult] = ()) -> None:
-        super().__init__(problems)
-        self.results = tuple(results)
 
 
 def tune(
@@ -92,9 +60,11 @@ def tune(
     """
     results, problems = [], []
     for number, task in enumerate(tasks, 1):
-        counted = _Counter(number, len(tasks), task, progress)
+        searching = tuner or MetaSchedule()
+        trials = task.trials or searching.default_trials
+        counted = Trials(number, len(tasks), task.name, trials, progress)
         with doing(f"tuning {task.name} ({', '.join(task.layers)})"):
-            outcome = _tune_one(task, records, tuner or MetaSchedule(), counted)
+            outcome = _tune_one(task, trials, records, searching, counted)
         if isinstance(outcome, Problem):
             problems.append(outcome)
         else:
@@ -104,38 +74,16 @@ def tune(
     return results
 
 
-class _Counter:
-    """Makes reports of progress from the measurements of one task."""
-
-    def __init__(self, number: int, tasks: int, task: Task, report: Callable[[TuneProgress], None] | None) -> None:
-        self._progress = partial(TuneProgress, number, tasks, task)
-        self._report = report
-        self._times: list[float | None] = []
-
-    def measured(self, trials: int, seconds: float | None) -> None:
-        self._times.append(seconds)
-        if self._report is not None:
-            times = [time for time in self._times if time is not None]
-            best = min(times) * 1e6 if times else None
-            self._report(self._progress(len(self._times), trials, len(self._times) - len(times), best))
-
-
-def _tune_one(task: Task, records: Records, tuner: Tuner, counted: _Counter) -> TaskResult | Problem:
+def _tune_one(task: Task, trials: int, records: Records, tuner: Tuner, counted: Trials) -> TaskResult | Problem:
     chip = tvm_target(records.target)
-    trials = task.trials or tuner.default_trials
     try:
-        search = tuner.search(task, trials, chip, records.folder / LOG, partial(counted.measured, trials))
+        search = tuner.search(task, trials, chip, records.folder / LOG, counted.measured)
         if search.candidates:
             return _decide(task, search, records, chip)
     except Exception as error:  # TVM raises several kinds, none of them its own
-        return _problem(task, "the search broke off", str(error))
-    return _problem(task, f"all {search.failed} candidates failed", search.first_error or "none could be made")
-
-
-def _problem(task: Task, what: str, error: str) -> Problem:
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    message = f"no schedule for {task.name} ({', '.join(task.layers)}): {what}: {lines[-1] if lines else 'no message'}"
-    return Problem("tuning-failed", message, help=f"the whole message is in {LOG} beside the records")
+        return tuning_failed(task.name, task.layers, "the search broke off", str(error))
+    what = f"all {search.failed} candidates failed"
+    return tuning_failed(task.name, task.layers, what, search.first_error or "none could be made")
 
 
 def _decide(task: Task, search: Search, records: Records, chip: tvm.target.Target) -> TaskResult:
@@ -182,33 +130,12 @@ class _Kernel:
         return float(timer(*self._arguments).median)
 
     def differs_from(self, other: _Kernel) -> str | None:
-        """The largest difference, where it is more than another order of summation explains."""
-        for mine, theirs in zip(self.values, other.values, strict=True):
-            difference, allowed = _difference(mine, theirs)
-            if not difference <= allowed:  # also where it is NaN
-                return f"difference {difference:.3g} of the largest value, {allowed:.3g} allowed"
-        return None
-
-
-def _difference(mine: Array, theirs: Array) -> tuple[float, float]:
-    """The largest difference relative to the largest value, and how large it may be: not at all for integers."""
-    exact = mine.dtype.kind in "biu"
-    scale = float(np.abs(theirs.astype(np.float64)).max(initial=0.0)) or 1.0
-    largest = float(np.abs(mine.astype(np.float64) - theirs.astype(np.float64)).max(initial=0.0))
-    return largest / scale, 0.0 if exact else float(np.sqrt(float(ml_dtypes.finfo(mine.dtype).eps)))
+        """The first difference among the arguments that is more than another order of summation explains."""
+        found = (differs(mine, theirs) for mine, theirs in zip(self.values, other.values, strict=True))
+        return next((difference for difference in found if difference), None)
 
 
 def _arguments(kernel: tirx.PrimFunc) -> list[Array]:
-    """Standard normal floats, all of int8 and uint8, and zeros and ones in wider integers, which may be indices."""
     random = np.random.default_rng(SEED)
-    return [_random(random, tuple(map(int, info.shape)), str(info.dtype)) for info in ArgInfo.from_prim_func(kernel)]
-
-
-def _random(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
-    kind: Any = np.dtype(getattr(ml_dtypes, dtype, dtype))
-    if dtype in ("int8", "uint8"):
-        limits = np.iinfo(kind)
-        return random.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True)
-    if kind.kind in "biu":
-        return random.integers(0, 2, shape).astype(kind)
-    return random.standard_normal(shape).astype(kind)
+    infos = ArgInfo.from_prim_func(kernel)
+    return [seeded_operand(random, tuple(map(int, info.shape)), str(info.dtype)) for info in infos]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from corecast.adapters.relax.weights_file import read_weights, write_weights
+from corecast.adapters.weights_file import read_weights, write_weights
 from corecast.api import (
     Source,
     apply,

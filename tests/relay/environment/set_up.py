@@ -29,7 +29,7 @@ CARRIED = "bitblas/3rdparty/tvm/"
 WANTED = ("build/libtvm.so", "python/")
 TVM = FOLDER / "tvm"
 
-CHECK = "from tvm import relay; from tvm.relay import testing; import corecast.api"
+CHECK = "from tvm import relay; from tvm.relay import testing; import corecast.api.cli"
 
 
 class SetUpError(Exception):

@@ -1,7 +1,7 @@
 """The Relax adapter: from a model file to a layer table, and from a plan to a converted module on disk."""
 
-from corecast.adapters.agreement import RealisedError
-from corecast.adapters.relax.apply import Conversion, Realised, apply
+from corecast.adapters.agreement import Realised, RealisedError
+from corecast.adapters.relax.apply import Conversion, apply
 from corecast.adapters.relax.bundle import (
     Bundle,
     BundleError,

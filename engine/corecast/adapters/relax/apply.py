@@ -9,9 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
-from corecast.adapters.agreement import RealisedError, check_plan, objection
+from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
 from corecast.adapters.relax.cleanup import MERGED
 from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.fold import fold
@@ -20,21 +18,6 @@ from corecast.adapters.relax.survey import survey
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable, dtype_bits
 from corecast.plan import Plan
-
-
-class Realised(BaseModel):
-    """What the converted module really has: planned layers that are as decided, and what runs at every inference.
-
-    Layout transforms and casts are those that the model did not have, by their names. Where one was merged with a
-    transpose or cast of the model's own, and one of the two is gone, there may be more or fewer than predicted.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    layers: int
-    layout_transforms: int
-    casts: int
-    parameter_bytes: int
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,19 @@ stays in it as `permute_dims` and `astype` of parameters, until `fold` (or TVM's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import tvm
 from tvm.ir import IRModule
 
-from corecast.adapters.agreement import PassList, PlanMismatchError, check_plan
+from corecast.adapters.agreement import PlanMismatchError, check_plan
+from corecast.adapters.passes import Passes, module_pass
 from corecast.adapters.relax.cleanup import Cleanup
 from corecast.adapters.relax.layout import ConvertLayout
-from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.recast import Recast
 from corecast.adapters.relax.survey import survey
 from corecast.plan import Plan
 from corecast.recipe import ChangeDType, ChangeLayout
 
 __all__ = ["CheckPlan", "Passes", "PlanMismatchError", "check_plan", "compile_plan"]
-
-
-@dataclass(frozen=True)
-class Passes(PassList[tvm.transform.Pass]):
-    """The passes of a plan in order; each prints what it does, and each is a `tvm.transform.Pass`."""
-
-    def sequential(self) -> tvm.transform.Sequential:
-        """All of them as one pass."""
-        return tvm.transform.Sequential(list(self.passes), name="corecast")
 
 
 def compile_plan(plan: Plan) -> Passes:

@@ -5,7 +5,6 @@ Nothing is simplified here: the loaded model is what every conversion is checked
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
 from corecast.adapters.relax.survey import input_count
 from corecast.adapters.relax.tensors import array_of, type_of
 from corecast.adapters.relax.weights import fill
+from corecast.adapters.source import last_line, read_content
+from corecast.adapters.toolchain import ir_of, refuse_other_ir
 
 
 def load(
@@ -39,33 +40,18 @@ def load(
     if isinstance(source, IRModule):
         return _from_module(source, "module", None, weights, shapes)
     path = Path(source)
-    content = _read(path)
+    content = read_content(path)
     if content[:64].lstrip().startswith(b"{"):
-        origin = _origin(path, content, None, None)
+        origin = Origin.of(path, content, None, None)
         return _from_module(_parse_json(path, content), path.name, origin, weights, shapes)
     if content.startswith(b"PK") and path.suffix == ".pt2":
-        origin = _origin(path, content, None, None)
+        origin = Origin.of(path, content, None, None)
         return _from_module(_parse_exported(path), path.name, origin, weights, shapes)
     model = _parse_onnx(path, content)
-    origin = _origin(path, content + _external(model, path), weights, shapes)
+    origin = Origin.of(path, content + _external(model, path), weights, shapes)
     _read_external(model, path)
     model = fill(model, weights) if weights is not None else model
     return _from_onnx(model, path.name, origin, shapes or {})
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError.of("no-model", f"there is no file {path}", "check the path of the model") from None
-    except OSError as error:
-        raise ModelError.of("no-model", f"cannot read {path}: {error.strerror}") from None
-
-
-def _origin(path: Path, content: bytes, weights: str | None, shapes: Mapping[str, Sequence[int]] | None) -> Origin:
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    plain = {name: tuple(map(int, shape)) for name, shape in shapes.items()} if shapes else None
-    return Origin(path=str(path), sha256=digest, weights=weights, shapes=plain)
 
 
 def _parse_onnx(path: Path, content: bytes) -> onnx.ModelProto:
@@ -140,27 +126,25 @@ def _parse_exported(path: Path) -> IRModule:
     try:
         return from_exported_program(torch.export.load(path), keep_params_as_input=True)
     except Exception as error:
-        message = f"TVM cannot import {path}: {_last_line(error)}"
+        message = f"TVM cannot import {path}: {last_line(error)}"
         raise ModelError.of("import", message, "export it again with this PyTorch") from error
 
 
 def _parse_json(path: Path, content: bytes) -> IRModule:
+    text = content.decode(errors="replace")
+    if ir := ir_of(text):
+        refuse_other_ir(ir, f"{path} holds a {ir.capitalize()} module")
     try:
-        module = tvm.ir.load_json(content.decode())
+        module = tvm.ir.load_json(text)
     except Exception as error:
         raise ModelError.of(
             "not-a-model",
-            f"{path} is no module of this TVM: {_last_line(error)}",
+            f"{path} is no module of this TVM: {last_line(error)}",
             "save it again with tvm.ir.save_json",
         ) from error
     if not isinstance(module, IRModule):
         raise ModelError.of("not-a-model", f"{path} holds a {type(module).__name__}, not a module")
     return module
-
-
-def _last_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 def _from_module(

@@ -5,42 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from tvm import relax
 from tvm.ir import IRModule
 
-from corecast.lang.problems import CorecastError, Problem
+from corecast.adapters.source import ModelError, Origin
+from corecast.adapters.weights_file import Array
 
-Array: TypeAlias = NDArray[Any]
+__all__ = ["FEW", "Array", "Model", "ModelError", "Origin"]
 
 # Constants up to this many elements stay in the module: epsilons, bounds, small shapes. Larger ones are weights.
 FEW = 16
-
-
-class ModelError(CorecastError):
-    """A model that cannot be read, or that the compiler's frontend does not take."""
-
-    @classmethod
-    def of(cls, slug: str, message: str, help: str | None = None) -> ModelError:
-        return cls(Problem(slug, message, help=help))
-
-
-class Origin(BaseModel):
-    """Where a model came from, so that the same model can be loaded again.
-
-    `sha256` covers the file and those in which it keeps weights; `weights` is the fill, `shapes` what was given.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    sha256: str
-    weights: str | None = None
-    shapes: dict[str, tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True)

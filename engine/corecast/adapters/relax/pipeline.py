@@ -6,9 +6,9 @@ import tvm
 from tvm.ir import IRModule
 
 from corecast.adapters.agreement import RealisedError
+from corecast.adapters.passes import module_pass
 from corecast.adapters.relax.apply import differences
 from corecast.adapters.relax.compile import compile_plan
-from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.survey import survey
 from corecast.model import Target
 from corecast.plan import plan

@@ -6,27 +6,38 @@ the names raise `NoRelayError`.
 
 from typing import Any
 
+from corecast.adapters.agreement import Realised, RealisedError
 from corecast.adapters.relay.emit import EmitError, emit
-from corecast.adapters.relay.toolchain import NoRelayError, has_relay
+from corecast.adapters.source import ModelError
+from corecast.adapters.toolchain import NoRelayError, has_relay
 
 if has_relay():
-    from corecast.adapters.relay.apply import Conversion, Realised, RealisedError, apply, realised
+    from corecast.adapters.relay.apply import Conversion, apply, realised
+    from corecast.adapters.relay.bundle import Bundle, read_bundle, write_bundle
     from corecast.adapters.relay.compile import Passes, PlanMismatchError, check_plan, compile_plan
     from corecast.adapters.relay.layout import LayoutError
+    from corecast.adapters.relay.model import Model, load
+    from corecast.adapters.relay.records import Records
     from corecast.adapters.relay.survey import enumerate_calls, survey
-    from corecast.adapters.relay.tasks import TemplateTask, extract, missing
+    from corecast.adapters.relay.tasks import TasksError, TemplateTask, extract, lacks, missing
+    from corecast.adapters.relay.tuning import target_text, tune, unmeasurable
     from corecast.adapters.relay.utilities import LayoutConfig, UtilityError, convert_layout, count_layers, recast
 
 __all__ = [
+    "Bundle",
     "Conversion",
     "EmitError",
     "LayoutConfig",
     "LayoutError",
+    "Model",
+    "ModelError",
     "NoRelayError",
     "Passes",
     "PlanMismatchError",
     "Realised",
     "RealisedError",
+    "Records",
+    "TasksError",
     "TemplateTask",
     "UtilityError",
     "apply",
@@ -38,10 +49,17 @@ __all__ = [
     "enumerate_calls",
     "extract",
     "has_relay",
+    "lacks",
+    "load",
     "missing",
+    "read_bundle",
     "realised",
     "recast",
     "survey",
+    "target_text",
+    "tune",
+    "unmeasurable",
+    "write_bundle",
 ]
 
 

@@ -9,28 +9,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
 from tvm import relay
 from tvm.ir import IRModule
 
-from corecast.adapters.agreement import RealisedError, check_plan, objection
+from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
 from corecast.adapters.relay.compile import compile_plan
+from corecast.adapters.relay.model import Model
 from corecast.adapters.relay.survey import survey
+from corecast.adapters.source import Origin
 from corecast.lang.problems import Problem
 from corecast.model import Layer, LayerTable
 from corecast.plan import Decision, Plan
 
 __all__ = ["Conversion", "Realised", "RealisedError", "apply", "realised"]
-
-
-class Realised(BaseModel):
-    """What the converted module really has: planned layers that are as decided, and what runs at every inference."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    layers: int
-    layout_transforms: int
-    casts: int
 
 
 @dataclass(frozen=True)
@@ -43,26 +34,28 @@ class Conversion:
     before: LayerTable
     after: LayerTable
     realised: Realised
+    origin: Origin | None = None
 
 
-def apply(plan: Plan, module: IRModule | relay.Function) -> Conversion:
+def apply(plan: Plan, module: Model | IRModule | relay.Function) -> Conversion:
     """Carry out a plan.
 
     Args:
         plan: made for the layer table of this module.
-        module: it is not changed.
+        module: it is not changed. A `Model` also says where it came from.
 
     Raises:
         PlanMismatchError: where the plan was made for another module.
         LayoutError: where Relay's ConvertLayout cannot convert some layers and leave others.
         RealisedError: where the resulting module does not have what was decided.
     """
-    original = module if isinstance(module, IRModule) else IRModule.from_expr(module)
+    source = module if isinstance(module, Model) else Model(module, plan.model.name)
+    original = source.module if isinstance(source.module, IRModule) else IRModule.from_expr(source.module)
     before = survey(original)
     check_plan(plan, before)
     converted = compile_plan(plan).sequential()(original)
     after = survey(converted)
-    return Conversion(plan, original, converted, before, after, realised(plan, before, after))
+    return Conversion(plan, original, converted, before, after, realised(plan, before, after), source.origin)
 
 
 def realised(plan: Plan, before: LayerTable, after: LayerTable) -> Realised:

@@ -6,29 +6,18 @@ The passes run in a `tvm.transform.Sequential` among TVM's own. Dtypes come firs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import tvm
 from tvm.ir import IRModule
 
-from corecast.adapters.agreement import PassList, PlanMismatchError, check_plan
+from corecast.adapters.agreement import PlanMismatchError, check_plan
+from corecast.adapters.passes import Passes, module_pass
 from corecast.adapters.relay.layout import ConvertLayout
-from corecast.adapters.relay.passes import module_pass
 from corecast.adapters.relay.recast import Recast
 from corecast.adapters.relay.survey import survey
 from corecast.plan import Plan
 from corecast.recipe import ChangeDType, ChangeLayout
 
 __all__ = ["CheckPlan", "Passes", "PlanMismatchError", "check_plan", "compile_plan"]
-
-
-@dataclass(frozen=True)
-class Passes(PassList[tvm.transform.Pass]):
-    """The passes of a plan in order; each prints what it does, and each is a `tvm.transform.Pass`."""
-
-    def sequential(self) -> tvm.transform.Sequential:
-        """All of them as one pass."""
-        return tvm.transform.Sequential(list(self.passes), name="corecast")
 
 
 def compile_plan(plan: Plan) -> Passes:

@@ -15,7 +15,8 @@ from tvm import relay
 from tvm.ir import IRModule, Op
 
 from corecast.adapters.origin import SKIPPABLE
-from corecast.adapters.relay.passes import module_pass, with_functions, with_main
+from corecast.adapters.passes import module_pass
+from corecast.adapters.relay.passes import with_functions, with_main
 from corecast.adapters.relay.survey import enumerate_calls
 from corecast.lang.problems import CorecastError, Problem
 from corecast.plan.ids import compress

@@ -13,8 +13,9 @@ import tvm
 from tvm import relay
 from tvm.ir import IRModule
 
+from corecast.adapters.passes import module_pass
 from corecast.adapters.relay.attributes import with_attributes
-from corecast.adapters.relay.passes import module_pass, with_main
+from corecast.adapters.relay.passes import with_main
 from corecast.adapters.relay.survey import enumerate_calls
 from corecast.model import dtype_bits
 from corecast.plan.ids import compress

@@ -18,6 +18,7 @@ import tvm
 from tvm import relay
 from tvm.ir import IRModule, Op
 
+from corecast.adapters.relay.model import Model
 from corecast.adapters.relay.names import WEIGHT_PREPARATION, constant_name, table_name
 from corecast.model import WEIGHTED, Attribute, Behaviour, Call, LayerTable, Operand, TensorType
 
@@ -30,7 +31,7 @@ _WEIGHT_PLACES: dict[str, Collection[int]] = {
 
 
 def survey(
-    module: IRModule | relay.Function, parameters: Collection[str] | None = None, name: str = "module"
+    module: Model | IRModule | relay.Function, parameters: Collection[str] | None = None, name: str = "module"
 ) -> LayerTable:
     """Every call of an operator in `main`, in forward post order; attributes, operands and types are plain data.
 
@@ -38,8 +39,10 @@ def survey(
         module: types need not be inferred yet.
         parameters: the arguments of `main` that are weights; where it is not given, those that stand only where
             weights do.
-        name: what the table calls the model.
+        name: what the table calls the model; a `Model` has its own.
     """
+    if isinstance(module, Model):
+        module, name = module.module, module.name
     if not isinstance(module, IRModule):
         module = IRModule.from_expr(module)
     main = relay.transform.InferType()(module)["main"]

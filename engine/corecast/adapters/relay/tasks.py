@@ -6,8 +6,13 @@ shorter list; here it is an error that names the layers and what each lacks.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +21,12 @@ from tvm.ir import IRModule
 
 from corecast.adapters.origin import SKIPPABLE
 from corecast.adapters.relay.survey import survey
+from corecast.adapters.source import last_line
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Layer, TensorType
 
 TEMPLATE = "conv2d_HWNCnc_tensorcore.cuda"
+LAYOUT = "HWNC"
 
 # The sizes that the template's tiles of 8x8x32 (four bits) and 8x32x16 (eight bits) divide: N, C and O.
 _MULTIPLES = {
@@ -33,6 +40,11 @@ _WORDS = ("batch", "in_channels", "out_channels")
 
 # Relay pads a convolution for the template where the zeros add at most twice the work that there is.
 _WORTH_PADDING = 2
+
+_TOPHUB = "TOPHUB_LOCATION"
+
+# What TVM says, without a GPU, of each `cuda` that its own schedules name without an architecture; ours is not meant.
+_NO_GPU = "Unable to detect CUDA version"
 
 _ARCH = re.compile(r"-arch=sm_(\d+)(\w*)")
 
@@ -50,6 +62,11 @@ class TemplateTask:
     kernel: TensorType
     layers: tuple[str, ...]
     task: Any
+
+    @property
+    def schedules(self) -> int:
+        """How many there are to choose from."""
+        return len(self.task.config_space)
 
     def __str__(self) -> str:
         return f"{self.template}: {self.data}, {self.kernel} ({', '.join(self.layers) or 'no layer as it stands'})"
@@ -71,6 +88,22 @@ def missing(layer: Layer, dtype: str) -> tuple[str, ...]:
     if not objections or (padding := _against_padding(layer, dtype)) is None:
         return ()
     return (*objections, padding)
+
+
+def lacks(layer: Layer) -> tuple[str, ...]:
+    """What keeps a layer of a converted module from the HWNC template; nothing where the template computes it."""
+    if layer.op != SKIPPABLE:
+        return missing(layer, "int8")
+    dtype = layer.operands[0].type.dtype
+    found = []
+    if layer.data_layout != LAYOUT:
+        found.append(f"its layout is {layer.data_layout}")
+    if dtype not in _MULTIPLES:
+        found.append(f"it computes in {dtype}")
+        dtype = "int8"
+    if reasons := missing(layer, dtype):
+        found.append(f"in {dtype} {'; '.join(reasons)}")
+    return tuple(found)
 
 
 def _fits(size: int | str | None, multiple: int) -> bool:
@@ -114,34 +147,81 @@ def extract(
 
     Args:
         module: what `apply` or `convert_layout` and `recast` made.
-        target: with its `-arch`, from `sm_75` on; no GPU is looked for.
+        target: as TVM writes it; where layers are in HWNC with an `-arch` from `sm_75` on. No GPU is looked for.
         parameters: the weights, for constant folding; the tasks are the same without.
 
     Raises:
-        TasksError: where a layer in HWNC does not fit the template, or the target has no tensor cores.
+        TasksError: where a layer in HWNC does not fit the template, the target has no tensor cores, or TVM fails.
     """
-    _check_target(target)
     layers = survey(module).by_op.get(SKIPPABLE, ())
+    if any(layer.data_layout == LAYOUT for layer in layers):
+        _check_target(target)
     problems = list(_unfit(layers))
     if problems:
         raise TasksError(problems)
-    found = autotvm.task.extract_from_program(
-        module["main"], target=target, params=dict(parameters or {}), ops=(relay.op.get(SKIPPABLE),)
-    )
+    with _errors_of_threads() as errors, without_network(), _without(_NO_GPU):
+        found = autotvm.task.extract_from_program(
+            module["main"], target=target, params=dict(parameters or {}), ops=(relay.op.get(SKIPPABLE),)
+        )
+    if errors:
+        message = f"AutoTVM extracts no tasks for `{target}`: {last_line(errors[0])}"
+        raise TasksError(Problem("extraction-failed", message))
     return [_task(task, layers) for task in found]
+
+
+@contextmanager
+def without_network() -> Iterator[None]:
+    """Keep TVM from looking for tuned schedules on the network, which it does whenever it compiles."""
+    before = os.environ.get(_TOPHUB)
+    os.environ[_TOPHUB] = "NONE"
+    try:
+        yield
+    finally:
+        del os.environ[_TOPHUB]
+        if before is not None:
+            os.environ[_TOPHUB] = before
+
+
+@contextmanager
+def _without(remark: str) -> Iterator[None]:
+    """Leave the lines with a remark out of what TVM's C++ writes to standard error meanwhile."""
+    with tempfile.TemporaryFile() as written:
+        sys.stderr.flush()
+        before = os.dup(2)
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)
+            written.seek(0)
+            os.write(2, b"".join(line for line in written if remark.encode() not in line))
+
+
+@contextmanager
+def _errors_of_threads() -> Iterator[list[BaseException]]:
+    """Collect what would be printed: AutoTVM lowers in a thread, and goes on with the tasks that it met before."""
+    errors: list[BaseException] = []
+    before = threading.excepthook
+    threading.excepthook = lambda thread: errors.append(thread.exc_value or thread.exc_type())
+    try:
+        yield errors
+    finally:
+        threading.excepthook = before
 
 
 def _check_target(target: str) -> None:
     match = _ARCH.search(target)
     if not match or match[2] or int(match[1]) < 75:
         message = f"`{target}` has no tensor cores that the HWNC template can use"
-        help = "name an architecture from sm_75 on, without a letter behind it: `cuda -arch=sm_80`"
+        help = "name an architecture from sm_75 on, without a letter behind it: `cuda:sm_80`"
         raise TasksError(Problem("no-tensor-cores", message, help=help))
 
 
 def _unfit(layers: tuple[Layer, ...]) -> Iterator[Problem]:
     for layer in layers:
-        reasons = missing(layer, layer.operands[0].type.dtype) if layer.data_layout == "HWNC" else ()
+        reasons = missing(layer, layer.operands[0].type.dtype) if layer.data_layout == LAYOUT else ()
         if reasons:
             message = f"{layer.id} ({layer.name}) is in HWNC, for which there is one schedule: {'; '.join(reasons)}"
             yield Problem("no-schedule", message, help="keep its layout: `skip` it in the rules")
@@ -166,7 +246,7 @@ def _ints(values: Any) -> tuple[int, ...]:
 def _key(layer: Layer) -> tuple[object, ...]:
     """What a task has of a layer: the tensors as the template will see them, strides and padding."""
     data, kernel = (operand.type for operand in layer.operands[:2])
-    if layer.data_layout == "HWNC":
+    if layer.data_layout == LAYOUT:
         batch, channels, outputs = _MULTIPLES[data.dtype]
         data, kernel = _padded(data, batch, channels), _padded(kernel, outputs, channels)
     return data, kernel, _pair(layer, "strides"), _pair(layer, "padding")

@@ -7,14 +7,15 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
-from corecast.adapters.relax.model import Array
-from corecast.adapters.relax.tensors import numpy_dtype
+Array: TypeAlias = NDArray[Any]
 
 # The format has no four-bit integers: they are stored one a byte, and the metadata says what they are.
 _STORED_AS = {"int4": np.int8, "uint4": np.uint8}
@@ -64,7 +65,10 @@ def read_weights(path: Path) -> dict[str, Array]:
     special = json.loads(header.get("__metadata__", {}).get(_METADATA, "{}"))
     arrays: dict[str, Array] = {}
     for name, tensor in tensors:
-        dtype = np.dtype(getattr(ml_dtypes, _DTYPES[tensor["dtype"]], _DTYPES[tensor["dtype"]]))
-        array = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
-        arrays[name] = array.astype(numpy_dtype(special[name])) if name in special else array
+        array = np.frombuffer(tensor["data"], _dtype(_DTYPES[tensor["dtype"]])).reshape(tensor["shape"])
+        arrays[name] = array.astype(_dtype(special[name])) if name in special else array
     return arrays
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(getattr(ml_dtypes, name, name))

@@ -1,0 +1,185 @@
+"""The command `tune`: a bundle in, schedules for its marked layers in the bundle out, with the tuner of its IR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from math import isinf
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from corecast.adapters.bundle import RECORDS, layers_to_tune, read_report
+from corecast.adapters.toolchain import refuse_other_ir
+from corecast.api.options import BundlePath, UsageError
+from corecast.api.reading import find_layer
+from corecast.lang import Problem
+from corecast.model import Layer, LayerTable, Target, find_target
+from corecast.plan import compress
+from corecast.report import Reporter, rows_table
+from corecast.verify.tuned import TaskResult, TuneError, TuneProgress
+
+if TYPE_CHECKING:
+    from corecast.adapters.relay import Records, TemplateTask
+
+Report = Callable[[TuneProgress], None]
+
+LayerNames = Annotated[
+    list[str] | None, typer.Option("--layer", help="Only this layer: an id, a weight or a node. Repeatable.")
+]
+Trials = Annotated[int | None, typer.Option(min=1, help="Candidates for each kernel, instead of the plan's.")]
+TargetText = Annotated[str, typer.Option("--target", help="Where to measure: llvm, and for Relay also cuda:sm_80.")]
+Seed = Annotated[int | None, typer.Option(help="Of the search, for Relay.")]
+EarlyStop = Annotated[
+    int | None, typer.Option(min=1, help="For Relay: end a search after so many candidates without a better one.")
+]
+
+
+def tune(
+    bundle: BundlePath,
+    layer: LayerNames = None,
+    trials: Trials = None,
+    target: TargetText = "llvm",
+    seed: Seed = None,
+    early_stop: EarlyStop = None,
+) -> None:
+    """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
+    ir = read_report(bundle).ir
+    refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
+    chip = find_target(target)
+    if ir == "relay":
+        _tune_relay(bundle, layer, chip, trials, seed or 0, early_stop)
+        return
+    if seed is not None or early_stop is not None:
+        message = "`--seed` and `--early-stop` are AutoTVM's, and this bundle holds a Relax module"
+        raise UsageError(Problem("wrong-arguments", message, help="leave them away; MetaSchedule has its own seed"))
+    _tune_relax(bundle, layer, chip, trials)
+
+
+def _tune_relax(bundle: Path, names: list[str] | None, target: Target, trials: int | None) -> None:
+    from corecast.adapters.relax import read_bundle, survey
+    from corecast.api.conversion import tune_bundle
+
+    found = read_bundle(bundle)
+    layers = _ids(names, survey(found.model))
+    _search(lambda report: tune_bundle(found, target, layers=layers, trials=trials, progress=report))
+
+
+def _tune_relay(
+    bundle: Path, names: list[str] | None, target: Target, trials: int | None, seed: int, early_stop: int | None
+) -> None:
+    from corecast.adapters.relay import (
+        Records,
+        TasksError,
+        extract,
+        read_bundle,
+        survey,
+        target_text,
+        tune,
+        unmeasurable,
+    )
+
+    reporter = Reporter()
+    found = read_bundle(bundle)
+    table = survey(found.model)
+    asked = layers_to_tune(found.plan, _ids(names, table))
+    with reporter.step(f"extract the tasks of {bundle} for {target.name}"):
+        tasks = [task for task in extract(found.model.module, target_text(target)) if asked.keys() & set(task.layers)]
+    records = Records(bundle / RECORDS)
+    reporter.show(tasks_table(tasks, records))
+    if target.kind == "cuda":
+        reporter.text(_unfit(table.by_id[layer] for layer in asked))
+    if not tasks:
+        message = f"AutoTVM has no task for {compress(list(asked))} on {target.name}"
+        raise TasksError(Problem("no-task", message, help="it has templates for convolutions"))
+    if all(task.task in records for task in tasks):
+        reporter.text(f"every task has a record in {records.file}: delete it to tune them anew")
+        return
+    if problem := unmeasurable(target):
+        raise TasksError(problem)
+
+    def most(task: TemplateTask) -> int | None:
+        wishes = (asked[layer].trials for layer in task.layers if layer in asked)
+        return trials or max((wish for wish in wishes if wish is not None), default=None)
+
+    search = partial(tune, tasks, found.model.module, target, records, trials=most, seed=seed, early_stop=early_stop)
+    _search(lambda report: search(progress=report))
+
+
+def _unfit(layers: Iterable[Layer]) -> str:
+    """What layers lack for the tensor-core template; layers that lack the same share a line."""
+    from corecast.adapters.relay import lacks
+
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for layer in layers:
+        lacking.setdefault(lacks(layer), []).append(layer.id)
+    fitting = lacking.pop((), [])
+    lines = [f"computed by the tensor-core template: {compress(fitting) or 'none'}"]
+    return "\n".join([*lines, *(f"{compress(found)} not: {'; '.join(reasons)}" for reasons, found in lacking.items())])
+
+
+def _ids(names: list[str] | None, table: LayerTable) -> list[str] | None:
+    return [find_layer(name, table).id for name in names] if names else None
+
+
+def _search(tuner: Callable[[Report], Sequence[TaskResult]]) -> None:
+    """Run a tuner with its progress shown, and print what came of each kernel, also where others failed."""
+    reporter = Reporter()
+    problems: TuneError | None = None
+    with reporter.progress("tune") as progress:
+        try:
+            results = tuner(
+                lambda state: progress(
+                    f"kernel {state.number} of {state.tasks}, {state.kernel}", state.done, state.trials, _best(state)
+                )
+            )
+        except TuneError as error:
+            results, problems = list(error.results), error
+    reporter.show(tuned_table(results))
+    if problems:
+        raise problems
+
+
+def _best(state: TuneProgress) -> str:
+    failed = f", {state.failed} failed" if state.failed else ""
+    return (f"best {state.best_us:.0f} us" if state.best_us is not None else "nothing measured yet") + failed
+
+
+def tasks_table(tasks: Iterable[TemplateTask], records: Records) -> Table:
+    """Each of AutoTVM's tasks with every layer that shares it, and whether a schedule for it is on record."""
+    rows = (
+        (
+            compress(task.layers) or "none as it stands",
+            task.template,
+            str(task.data),
+            str(task.kernel),
+            str(task.schedules),
+            "yes" if task.task in records else "",
+        )
+        for task in tasks
+    )
+    return rows_table(("layers", "template", "data", "kernel", ">schedules", "on record"), rows)
+
+
+def tuned_table(results: Sequence[TaskResult]) -> Table:
+    """Each kernel before and after, in microseconds."""
+    rows = [
+        (
+            compress(result.layers),
+            result.workload,
+            f"{result.trials - result.failed} of {result.trials}",
+            "does not build" if isinf(result.before_us) else f"{result.before_us:.0f}",
+            f"{result.after_us:.0f}",
+            _gain(result),
+        )
+        for result in results
+    ]
+    return rows_table(("layers", "kernel", ">ran", ">before, us", ">after, us", "gain"), rows)
+
+
+def _gain(result: TaskResult) -> str:
+    if result.kept_default is not None:
+        return result.kept_default
+    return "" if isinf(result.before_us) else f"{result.before_us / result.after_us:.1f}x"
