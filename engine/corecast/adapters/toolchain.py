@@ -23,7 +23,7 @@ class NoRelayError(CorecastError):
         """The error that says what is installed instead, and what to do; `what` is the thing that needs Relay."""
         help = (
             "run corecast with the Python of a toolchain whose TVM is 0.8 to 0.19, "
-            "or carry a script there: `corecast compile --ir relay --emit FILE.py`"
+            "or carry a script there: `corecast compile RULES layers.json --emit FILE.py`"
         )
         message = f"Relay is not here: {_installed()}"
         return cls(Problem("no-relay", f"{what}, and {message}" if what else message, help=help))

@@ -111,8 +111,9 @@ class Worker:
         try:
             self._process.send(run, (computed, target, row), timeout=TIMEOUT)
             outcome: Outcome = self._process.recv()
-        except (ChildProcessError, TimeoutError):
-            self._process.kill()  # the next one starts a process of its own
+        except Exception:
+            # A fault on a GPU outlives the call that met it: the next one starts a process of its own.
+            self._process.kill()
             raise
         return outcome
 
