@@ -68,9 +68,6 @@ class TemplateTask:
         """How many there are to choose from."""
         return len(self.task.config_space)
 
-    def __str__(self) -> str:
-        return f"{self.template}: {self.data}, {self.kernel} ({', '.join(self.layers) or 'no layer as it stands'})"
-
 
 def missing(layer: Layer, dtype: str) -> tuple[str, ...]:
     """What a layer lacks for the HWNC template when it computes in `dtype`; nothing where it can be padded."""
