@@ -88,6 +88,33 @@ def test_a_weight_cast_to_int4_is_folded_by_numpy():
     assert str(narrow.weights[0].ty.dtype) == "int4"
 
 
+def test_a_small_constant_of_four_bits_becomes_a_parameter():
+    """TVM makes a constant of any other dtype; of int4 it refuses one of an odd number of elements."""
+    small = relax.const(np.arange(3, dtype="float32").reshape(3, 1), "float32")
+
+    def folded_again(_, x, w):
+        return relax.op.add(relax.op.matmul(x, w), relax.op.astype(relax.op.astype(small, "int4"), "float32"))
+
+    def kept(_, x, w):
+        return relax.op.concat([relax.op.astype(relax.op.matmul(x, w), "int4"), relax.op.astype(small, "int4")], 1)
+
+    assert list(folded(folded_again, 3, 3).parameters) == ["w"]
+    model = folded(kept, 3, 3)
+    assert [str(array.dtype) for array in model.parameters.values()] == ["float32", "int4"]
+
+
+def test_a_weight_is_seen_through_a_tuple_and_a_dropout():
+    """What an item of a tuple is, is known where the tuple is."""
+
+    def write(builder, x, w):
+        both = builder.emit(relax.Tuple([x, w]))
+        dropped = builder.emit(relax.op.nn.dropout(relax.TupleGetItem(both, 1)))
+        return relax.op.matmul(x, relax.op.permute_dims(relax.TupleGetItem(dropped, 0), [1, 0]))
+
+    (array,) = folded(write, 2, 4).parameters.values()
+    assert np.array_equal(array, WEIGHT.T)
+
+
 def test_a_layout_transform_is_folded():
     """Packing and padding are index arithmetic."""
 

@@ -270,6 +270,45 @@ def test_what_changes_nothing_is_removed(prepared, ops):
 
 
 @I.ir_module
+class Passed:
+    @R.function
+    def main(x: X, w: K) -> X:
+        R.func_attr({"num_input": 1})
+        with R.dataflow():
+            relu = R.nn.relu(x)
+            unread = R.nn.conv2d(relu, w, padding=[1, 1, 1, 1])
+            both = (relu, unread)
+            data = both[0]
+            y = R.exp(data)
+            R.output(y)
+        return y
+
+
+def test_an_item_is_read_from_where_the_tuple_was_made(prepared, ops):
+    """Else a layer that only a tuple holds would be a layer until TVM takes the tuple apart."""
+    assert ops(prepared(Passed)) == ["nn.relu", "exp"]
+
+
+@I.ir_module
+class NormOfAWeight:
+    @R.function
+    def main(x: X, b: C, gamma: C, beta: C, mean: C, variance: C) -> X:
+        R.func_attr({"num_input": 1})
+        with R.dataflow():
+            row = R.reshape(b, R.shape([1, 8, 1, 1]))
+            norm = R.nn.batch_norm(row, gamma, beta, mean, variance, axis=1, training=False)
+            data = norm[0]
+            y = R.add(x, data)
+            R.output(y)
+        return y
+
+
+def test_a_norm_of_a_weight_is_left_alone(prepared, ops):
+    """It scales no data."""
+    assert ops(prepared(NormOfAWeight)) == ["nn.batch_norm", "add"]
+
+
+@I.ir_module
 class Views:
     @R.function
     def main(x: X) -> R.Tensor((2, 8, 36), "float32"):

@@ -256,6 +256,8 @@ def _batch_norm(rebuild: Rebuild, binding: Binding, producers: dict[Var, Binding
     call = norm.value
     if not isinstance(call, Call) or getattr(call.op, "name", None) != "relax.nn.batch_norm" or call.attrs.training:
         return None
+    if not isinstance(call.args[0], Var) or call.args[0] in rebuild.arrays:
+        return None
     gamma, beta, mean, variance = (_array(rebuild, argument) for argument in call.args[1:])
     if gamma is None or beta is None or mean is None or variance is None:
         return None

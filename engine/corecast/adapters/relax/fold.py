@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from tvm import relax, tirx
-from tvm.ir import Call, Var
+from tvm.ir import Call, Tuple, TupleGetItem, Var
 
 from corecast.adapters.relax.model import FEW, Array, Model
 from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of, reads
 from corecast.adapters.relax.tensors import constant_array, dtype_of, numpy_dtype, static_shape
+from corecast.model import dtype_bits
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ def fold(model: Model) -> Model:
 
 def _known(rebuild: Rebuild) -> dict[Var, Known]:
     known = {var: Known(array, var.name) for var, array in rebuild.arrays.items()}
+    fields: dict[Var, list[Any]] = {}
     for binding in bindings_of(rebuild.model.main):
-        value = _evaluated(binding, known)
+        fields[binding.var] = _fields(binding.value)
+        value = _evaluated(binding, known, fields)
         if value is not None:
             known[binding.var] = value
     return known
@@ -76,7 +79,8 @@ class _Forms:
 
     def expression(self, known: Known, name: str) -> Any:
         """What stands for a known value: a small constant where it came from constants, or else a parameter."""
-        if known.is_constant and known.array.size <= FEW:
+        # TVM makes no constant of four bits.
+        if known.is_constant and known.array.size <= FEW and dtype_bits(str(known.array.dtype)) >= 8:
             return relax.const(known.array, str(known.array.dtype))
         base = known.weight or name
         forms = self._forms[base]
@@ -94,11 +98,13 @@ def _equal(left: Array, right: Array) -> bool:
     return left.shape == right.shape and left.dtype == right.dtype and np.array_equal(left, right)
 
 
-def _evaluated(binding: Binding, known: Mapping[Var, Known]) -> Known | None:
+def _evaluated(binding: Binding, known: Mapping[Var, Known], fields: Mapping[Var, list[Any]]) -> Known | None:
     """The value of a binding whose operands are all known, or None."""
     value = binding.value
     if not isinstance(binding, relax.VarBinding):
         return None
+    while isinstance(value, TupleGetItem):
+        value = dict(enumerate(fields.get(value.tuple_value, []))).get(value.index)
     if isinstance(value, Var):
         return known.get(value)
     if not isinstance(value, Call) or static_shape(value.ty) is None:
@@ -115,6 +121,13 @@ def _evaluated(binding: Binding, known: Mapping[Var, Known]) -> Known | None:
         found[0].weight if len(found) == 1 else None,
         all(operand.is_constant for operand in found),
     )
+
+
+def _fields(value: Any) -> list[Any]:
+    """What the first items of a tuple are, where that can be seen: a dropout hands on its data."""
+    if isinstance(value, Tuple):
+        return list(value.fields)
+    return [value.args[0]] if isinstance(value, Call) and getattr(value.op, "name", "") == "relax.nn.dropout" else []
 
 
 def _operand(expr: Any, known: Mapping[Var, Known]) -> Known | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tvm import relax
-from tvm.ir import Call, GenericConst, Op, TupleGetItem, Var
+from tvm.ir import Call, GenericConst, Op, Tuple, TupleGetItem, Var
 from tvm_ffi import structural_equal
 
 from corecast.adapters.relax.affine import absorb
@@ -59,6 +59,12 @@ class Sweep(Rebuild):
         binding = self._values.get(expr) if isinstance(expr, Var) else None
         return binding if binding is not None and _kind(binding.value) == op else None
 
+    def tuple_of(self, expr: Any) -> Tuple | None:
+        """The tuple that an expression is or stands for, if its fields can be read off it."""
+        binding = self._values.get(expr) if isinstance(expr, Var) else None
+        value = expr if binding is None else binding.value
+        return value if isinstance(value, Tuple) else None
+
     def lifted(self, operand: Any, rank: int) -> Any | None:
         """A weight of lower rank with ones in front; None for a scalar, a weight of that rank, and for data."""
         array = self.arrays.get(operand) if isinstance(operand, Var) else constant_array(operand)
@@ -93,8 +99,11 @@ def _transpose_of_nothing(_: Sweep, binding: Binding) -> Any | None:
 
 
 def _item(sweep: Sweep, binding: Binding) -> Any | None:
-    """`dropout(x)[0]` -> `x`. Its mask, if somebody reads it, stays."""
+    """`(x, y)[0]` -> `x`, and `dropout(x)[0]` -> `x`. The mask of a dropout, if somebody reads it, stays."""
     item = binding.value
+    made = sweep.tuple_of(item.tuple_value)
+    if made is not None:
+        return made.fields[item.index]
     dropout = sweep.call_of(item.tuple_value, "relax.nn.dropout")
     return dropout.value.args[0] if dropout is not None and item.index == 0 else None
 
