@@ -17,7 +17,11 @@ PYTHON ?= python3 python3.11 python3.12 python3.13 python3.14 python3.10
 # Settings of the caller's shell that would lead pip or Python out of .venv.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
-.PHONY: help demo test test-lint test-relay clean moved
+# How many random networks `make fuzz` converts, and the first seed.
+N ?= 100000
+FIRST ?= 0
+
+.PHONY: help demo test test-lint test-relay fuzz clean moved
 
 help: ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -50,8 +54,11 @@ test-relay: $(ready) ## test the Relay adapter beside the original's code, in .v
 	  echo "Relay tests skipped: $$reason" | tee $(skipped)
 	fi
 
+fuzz: $(ready) ## convert N=100000 random networks by random recipes, from seed FIRST=0, and check all that must hold
+	@PYTHONPATH=tests $(bin)/python -m fuzz --first $(FIRST) --count $(N)
+
 clean: ## remove .venv, .venv-relay, the demonstration's output and every cache
-	@rm -rf $(venv) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(venv) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file `ready` holds the folder that .venv was made in: a virtual environment does not survive being moved.
