@@ -1,6 +1,7 @@
 """The layer table: one row for each call of a model, as plain data that `resolve` and `plan` see instead of an IR.
 
-An adapter states the calls of a module in binding order (`Call`); `LayerTable.of` numbers and measures them.
+An adapter states the calls of a module in binding order (`Call`); `LayerTable.of` numbers and measures them. There may
+be a hundred thousand of them, so they are plain dataclasses: only what comes as JSON is validated, by `LayerTable`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Literal
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from corecast.model.operators import WEIGHTED, Operator
 from corecast.model.tensor import TensorType
@@ -23,10 +25,11 @@ Attribute = None | bool | int | float | str | tuple[int | float | str, ...]
 Behaviour = Literal["follows", "original", "unknown"]
 
 
-class Operand(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
     """One tensor that a call takes: the result of another layer, a parameter, or an argument of the model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     type: TensorType
     layer: int | None = None
@@ -34,19 +37,21 @@ class Operand(BaseModel):
     argument: str | None = None
 
 
-class Call(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
     """What an adapter says of one call; everything else about a layer follows from the calls together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     op: str
     operands: tuple[Operand, ...] = ()
     results: tuple[TensorType, ...] = ()
-    attributes: dict[str, Attribute] = Field(default_factory=dict)
+    attributes: dict[str, Attribute] = field(default_factory=dict)
     source: str | None = None
     behaviour: Behaviour = "unknown"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer(Call):
     """A call with its place in the model.
 
@@ -69,7 +74,10 @@ class Layer(Call):
     @property
     def name(self) -> str | None:
         """The anchor: the name of its first parameter (a convolution's weight), or None."""
-        return next((operand.parameter for operand in self.operands if operand.parameter), None)
+        for operand in self.operands:
+            if operand.parameter:
+                return operand.parameter
+        return None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -180,25 +188,35 @@ class LayerTable(BaseModel):
     ) -> LayerTable:
         """Number, connect and measure the calls of a module, which stand in binding order."""
         consumers = _consumers(calls)
-        depths = _depths(calls, consumers)
+        rows = zip(calls, consumers, _depths(calls, consumers), _hashes(calls, consumers), strict=True)
         seen: Counter[str] = Counter()
         layers = []
-        for index, call in enumerate(calls):
+        for index, (call, readers, depth, hash) in enumerate(rows):
             layers.append(
-                Layer.model_construct(
-                    # `dict`, not `model_dump`: operands and types are frozen and can be shared.
-                    **dict(call),
+                Layer(
+                    op=call.op,
+                    operands=call.operands,
+                    results=call.results,
+                    attributes=call.attributes,
+                    source=call.source,
+                    behaviour=call.behaviour,
                     index=index,
                     ordinal=seen[call.op],
-                    depth=depths[index],
-                    hash=_structural_hash(call, calls, consumers[index]),
-                    consumers=tuple(consumers[index]),
+                    depth=depth,
+                    hash=hash,
+                    consumers=tuple(readers),
                 )
             )
             seen[call.op] += 1
         return cls.model_construct(
             version=1, model=model, ir=ir, arguments=dict(arguments), layers=tuple(layers), returns=tuple(returns)
         )
+
+    @cached_property
+    def kinds(self) -> tuple[int, ...]:
+        """For each layer the first one of the same structural hash: what tells equal layers from others."""
+        first: dict[str, int] = {}
+        return tuple([first.setdefault(layer.hash, layer.index) for layer in self.layers])
 
     @cached_property
     def by_op(self) -> dict[str, tuple[Layer, ...]]:
@@ -228,38 +246,48 @@ class LayerTable(BaseModel):
 def _consumers(calls: Sequence[Call]) -> list[list[int]]:
     consumers: list[list[int]] = [[] for _ in calls]
     for index, call in enumerate(calls):
-        for producer in dict.fromkeys(operand.layer for operand in call.operands):
+        for producer in dict.fromkeys([operand.layer for operand in call.operands]):
             if producer is not None:
                 consumers[producer].append(index)
     return consumers
 
 
-def _depths(calls: Sequence[Call], consumers: Sequence[Iterable[int]]) -> list[int]:
-    """For each call, how many calls of its own operator follow it on the longest path; one sweep for each operator."""
+def _depths(calls: Sequence[Call], consumers: Sequence[Sequence[int]]) -> list[int]:
+    """For each call, how many calls of its own operator follow it on the longest path.
+
+    One sweep from the end for all operators: `longest` holds a count for each of them. Most layers have one reader and
+    share its counts but for their own operator's.
+    """
+    places = {op: place for place, op in enumerate(dict.fromkeys(call.op for call in calls))}
+    none = (0,) * len(places)
+    longest: list[tuple[int, ...]] = [none] * len(calls)
     depths = [0] * len(calls)
-    for op in dict.fromkeys(call.op for call in calls):
-        longest = [0] * len(calls)
-        for index in range(len(calls) - 1, -1, -1):
-            after = max((longest[consumer] for consumer in consumers[index]), default=0)
-            if calls[index].op == op:
-                depths[index] = after
-                after += 1
-            longest[index] = after
+    for index in range(len(calls) - 1, -1, -1):
+        after = [longest[consumer] for consumer in consumers[index]]
+        counts = after[0] if len(after) == 1 else tuple(map(max, *after)) if after else none
+        place = places[calls[index].op]
+        depths[index] = counts[place]
+        longest[index] = (*counts[:place], counts[place] + 1, *counts[place + 1 :])
     return depths
 
 
-def _structural_hash(call: Call, calls: Sequence[Call], consumers: Iterable[int]) -> str:
+def _hashes(calls: Sequence[Call], consumers: Sequence[Iterable[int]]) -> list[str]:
     """Sixteen characters that tell a layer from one of other attributes, types or neighbours; names play no part."""
-    neighbours = [
-        "parameter" if operand.parameter else "argument" if operand.layer is None else calls[operand.layer].op
-        for operand in call.operands
-    ]
-    parts = [
-        call.op,
-        *(f"{key}={call.attributes[key]}" for key in sorted(call.attributes)),
-        *(str(operand.type) for operand in call.operands),
-        *(str(result) for result in call.results),
-        *neighbours,
-        *sorted(calls[consumer].op for consumer in consumers),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    ops = [call.op for call in calls]
+    text = cache(str)  # a model has many tensors and few types
+    hashes = []
+    for call, readers in zip(calls, consumers, strict=True):
+        neighbours = [
+            "parameter" if operand.parameter else "argument" if operand.layer is None else ops[operand.layer]
+            for operand in call.operands
+        ]
+        parts = [
+            call.op,
+            *[f"{key}={call.attributes[key]}" for key in sorted(call.attributes)],
+            *[text(operand.type) for operand in call.operands],
+            *map(text, call.results),
+            *neighbours,
+            *sorted([ops[reader] for reader in readers]),
+        ]
+        hashes.append(hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16])
+    return hashes

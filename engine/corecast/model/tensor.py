@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from math import prod
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 _BITS = re.compile(r"^(?:bool|(?:int|uint|float|bfloat)(\d+))")
 
 
+@cache
 def dtype_bits(dtype: str) -> int:
     """How many bits one element takes: 4 for `int4`, 8 for `float8_e4m3fn` and `bool`. Raises `ValueError`."""
     match = _BITS.match(dtype)
@@ -18,10 +21,11 @@ def dtype_bits(dtype: str) -> int:
     return int(match[1]) if match[1] else 8
 
 
-class TensorType(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorType:
     """A shape and a dtype. A dynamic size is the name of its variable; an unknown rank is `shape=None`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     dtype: str
     shape: tuple[int | str, ...] | None = None
@@ -29,9 +33,14 @@ class TensorType(BaseModel):
     @property
     def elements(self) -> int | None:
         """The number of elements, or None where a size is dynamic."""
-        if self.shape is None or any(isinstance(size, str) for size in self.shape):
+        if self.shape is None:
             return None
-        return prod(int(size) for size in self.shape)
+        elements = 1
+        for size in self.shape:
+            if isinstance(size, str):
+                return None
+            elements *= size
+        return elements
 
     @property
     def bytes(self) -> int | None:
@@ -41,7 +50,7 @@ class TensorType(BaseModel):
 
     def cast(self, dtype: str) -> TensorType:
         """The same shape in another dtype."""
-        return TensorType.model_construct(dtype=dtype, shape=self.shape)
+        return TensorType(dtype=dtype, shape=self.shape)
 
     def __str__(self) -> str:
         return f"{self.dtype} {'?' if self.shape is None else 'x'.join(map(str, self.shape)) or 'scalar'}"

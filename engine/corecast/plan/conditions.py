@@ -1,26 +1,28 @@
-"""Conditions in, functions out: the part after `where` becomes a function from the layers of a match to a value.
+"""Conditions in, the matches for which they hold out: the part after `where` is evaluated for all matches together.
 
 A value that a layer does not have is None; every comparison with it is false, and so is every comparison of values that
-have no order (a dynamic size with a number).
+have no order (a dynamic size with a number). Layers that equal each other are looked at once where that will do.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
+from itertools import compress, repeat
 from typing import Any
 
 from corecast.lang import nodes
 from corecast.lang.format import format_expression
-from corecast.model import Layer
-from corecast.recipe import Catalogue, Value
+from corecast.plan.words import Words
+from corecast.recipe import Value
 from corecast.recipe.scope import operands
 
-Steps = tuple[Layer, ...]
-Condition = Callable[[Steps], Value]
+# Matches step by step: for each step of a chain the indices of its layers, a row for each match.
+Columns = Sequence[Sequence[int]]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -42,161 +44,128 @@ _COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Conditions:
-    """Compiles conditions.
+    """Evaluates conditions.
 
-    `bindings` and `captures` map names to steps, `counts` says how many calls of each operator the model has, `related`
-    answers a relation for a layer.
+    `bindings` and `captures` map names to steps, `related` tells of a column of layers to which a relation holds.
     """
 
-    catalogue: Catalogue
-    counts: Mapping[str, int]
+    words: Words
     bindings: Mapping[str, int]
     captures: Mapping[str, int]
-    related: Callable[[nodes.Relation], Callable[[Layer], bool]]
+    related: Callable[[nodes.Relation, Sequence[int]], list[bool]]
 
-    def holds(self, expression: nodes.Expression) -> Callable[[Steps], bool]:
-        """Whether a condition holds for a match; equal layers are looked at once where that will do."""
-        condition = self.compile(expression)
-        if self._is_placed(expression):
-            return lambda steps: condition(steps) is True
-        known: dict[tuple[str, ...], bool] = {}
+    def kept(self, expression: nodes.Expression, columns: Columns) -> Columns:
+        """The matches for which a condition holds."""
+        parts = expression.parts if isinstance(expression, nodes.And) else (expression,)
+        # What equal layers share comes first: it costs little, and leaves less to look at one by one.
+        shared = [part for part in parts if not self._is_placed(part)]
+        own = [[part] for part in parts if self._is_placed(part)]
+        for group in [shared, *own] if shared else own:
+            holds = self._hold(group, columns)
+            columns = [list(compress(column, holds)) for column in columns]
+        return columns
 
-        def holds(steps: Steps) -> bool:
-            key = tuple([layer.hash for layer in steps])
-            if key not in known:
-                known[key] = condition(steps) is True
-            return known[key]
+    def _hold(self, parts: Sequence[nodes.Expression], columns: Columns) -> list[bool]:
+        """For each match whether all of these conditions hold; equal layers are looked at once where that will do."""
+        if any(map(self._is_placed, parts)):
+            return self._all_true(parts, columns)
+        # A kind is the index of its first layer, so that columns of kinds are columns of layers as well.
+        kinds = [self.words.kinds(column) for column in columns]
+        keys: Sequence[Any] = kinds[0] if len(kinds) == 1 else list(zip(*kinds, strict=True))
+        first = list(dict.fromkeys(keys))
+        holds = self._all_true(parts, [first] if len(kinds) == 1 else list(zip(*first, strict=True)))
+        return list(map(dict(zip(first, holds, strict=True)).__getitem__, keys))
 
-        return holds
+    def _all_true(self, parts: Sequence[nodes.Expression], columns: Columns) -> list[bool]:
+        """A condition holds where its value is true, and not merely something."""
+        return _all([[value is True for value in self._column(part, columns)] for part in parts])
 
     def _is_placed(self, expression: nodes.Expression) -> bool:
-        """Whether a condition tells layers apart that are equal but for their place and their name."""
         if isinstance(expression, nodes.Relation):
             return True
         if isinstance(expression, nodes.Name):
-            word = self.catalogue.predicates.get(expression.name.rpartition(".")[2])
-            return expression.name in self.bindings or (word is not None and word.placed)
+            return expression.name in self.bindings or self.words.is_placed(expression.name.rpartition(".")[2])
         return any(self._is_placed(part) for part in operands(expression))
 
-    def compile(self, expression: nodes.Expression) -> Condition:
-        """The function of an expression; resolving has checked every name in it."""
+    def _column(self, expression: nodes.Expression, columns: Columns) -> Sequence[Value]:
+        """The value of an expression for each match; resolving has checked every name in it."""
         match expression:
             case nodes.Constant(value=value):
-                return lambda steps: value  # noqa: ARG005
+                return [value] * len(columns[0])
             case nodes.Name(name=name):
-                return self._name(name)
+                return self._name(name, columns)
             case nodes.And(parts=parts):
-                every = [self.compile(part) for part in parts]
-                return lambda steps: all(part(steps) is True for part in every)
+                return self._hold(parts, columns)
             case nodes.Or(parts=parts):
-                some = [self.compile(part) for part in parts]
-                return lambda steps: any(part(steps) is True for part in some)
-            case nodes.Not(operand=operand):
-                inner = self.compile(operand)
-                return lambda steps: inner(steps) is not True
-            case nodes.Compare():
-                return self._compare(expression)
-            case nodes.Arithmetic():
-                return self._arithmetic(expression)
-            case nodes.Negative(operand=operand):
-                inner = self.compile(operand)
-                return lambda steps: _negative(inner(steps))
+                return list(map(any, zip(*[self._hold([part], columns) for part in parts], strict=True)))
+            case nodes.Not(operand=inner):
+                return [not holds for holds in self._hold([inner], columns)]
+            case nodes.Compare(operands=parts, operators=names):
+                terms = [self._column(part, columns) for part in parts]
+                return _all(list(map(_compared, names, terms, terms[1:])))
+            case nodes.Arithmetic(operator=name, left=left, right=right):
+                return _computed(name, self._column(left, columns), self._column(right, columns))
+            case nodes.Negative(operand=inner):
+                return [_negative(value) for value in self._column(inner, columns)]
             case nodes.Membership():
-                return self._membership(expression)
-            case nodes.Like():
-                return self._like(expression)
+                return self._membership(expression, columns)
+            case nodes.Like(operand=inner, pattern=pattern, kind=kind):
+                text = nodes.settled(pattern)
+                whole = re.compile(translate(text) if kind == "like" else text).fullmatch
+                values = self._column(inner, columns)
+                return [isinstance(value, str) and whole(value) is not None for value in values]
             case nodes.Relation():
-                related = self.related(expression)
-                return lambda steps: related(steps[0])
+                return self.related(expression, columns[0])
             case nodes.Call() | nodes.Parameter():
                 raise NotImplementedError(f"resolve let {format_expression(expression)} pass")
 
-    def _name(self, name: str) -> Condition:
+    def _name(self, name: str, columns: Columns) -> Sequence[Value]:
         if name in self.bindings:
-            step = self.bindings[name]
-            return lambda steps: steps[step].ordinal
-        capture, _, attribute = name.rpartition(".")
-        step = self.captures[capture] if capture else 0
-        if attribute in self.catalogue.predicates:
-            value = self.catalogue.predicates[attribute].value
-            return lambda steps: value(steps[step])
-        return lambda steps: steps[step].attributes.get(attribute)
+            return self.words.ordinals(columns[self.bindings[name]])
+        capture, _, word = name.rpartition(".")
+        return self.words.column(word, columns[self.captures[capture] if capture else 0])
 
-    def _compare(self, expression: nodes.Compare) -> Condition:
-        values = [self.compile(part) for part in expression.operands]
-        tests = [_COMPARE[name] for name in expression.operators]
+    def _membership(self, expression: nodes.Membership, columns: Columns) -> list[bool]:
+        items = expression.items.items
+        single = {item.value for item in items if isinstance(item, nodes.Constant)}
 
-        def holds(steps: Steps) -> bool:
-            left = values[0](steps)
-            for test, value in zip(tests, values[1:], strict=True):
-                right = value(steps)
-                if not _comparable(left, right) or not test(left, right):
-                    return False
-                left = right
-            return True
+        @cache
+        def ranges(count: int) -> list[range]:
+            return [_from_start(item, count) for item in items if isinstance(item, nodes.Range)]
 
-        return holds
-
-    def _arithmetic(self, expression: nodes.Arithmetic) -> Condition:
-        compute = _COMPUTE[expression.operator]
-        left, right = self.compile(expression.left), self.compile(expression.right)
-
-        def value(steps: Steps) -> Value:
-            a, b = left(steps), right(steps)
-            if not _is_number(a) or not _is_number(b) or (b == 0 and expression.operator in ("/", "//", "%")):
-                return None
-            result: float = compute(a, b)
-            return result
-
-        return value
-
-    def _membership(self, expression: nodes.Membership) -> Condition:
-        inner = self.compile(expression.operand)
-        ranges = [item for item in expression.items.items if isinstance(item, nodes.Range)]
-        single = {item.value for item in expression.items.items if isinstance(item, nodes.Constant)}
-        negated = expression.negated
-        # A bound ordinal counts from the end too, as it does in a selector: `k in {-1}`.
-        from_end = expression.operand.name if isinstance(expression.operand, nodes.Name) else ""
-
-        def holds(steps: Steps) -> bool:
-            value = inner(steps)
+        def holds(value: Value, count: int) -> bool:
             if value is None:
                 return False
-            count = self.counts[steps[self.bindings[from_end]].op] if from_end in self.bindings else 0
-            found = value in single or (isinstance(value, int) and any(_within(value, item, count) for item in ranges))
-            if count and isinstance(value, int):
-                found = found or value - count in single
-            return found is not negated
+            found = value in single
+            if isinstance(value, int) and not found:
+                found = (count > 0 and value - count in single) or any(value in item for item in ranges(count))
+            return found is not expression.negated
 
-        return holds
+        return list(map(holds, self._column(expression.operand, columns), self._counts(expression.operand, columns)))
 
-    def _like(self, expression: nodes.Like) -> Condition:
-        inner = self.compile(expression.operand)
-        text = nodes.settled(expression.pattern)
-        pattern = re.compile(translate(text) if expression.kind == "like" else text)
+    def _counts(self, operand: nodes.Expression, columns: Columns) -> Iterable[int]:
+        """How many calls of its operator the model has where a bound ordinal is asked for; else 0.
 
-        def holds(steps: Steps) -> bool:
-            value = inner(steps)
-            return isinstance(value, str) and pattern.fullmatch(value) is not None
+        It counts from the end too, as it does in a selector: `k in {-1}`.
+        """
+        if not isinstance(operand, nodes.Name) or operand.name not in self.bindings:
+            return repeat(0)
+        table = self.words.table
+        return [len(table.by_op[table.layers[index].op]) for index in columns[self.bindings[operand.name]]]
 
-        return holds
-
-    def objection(self, expression: nodes.Expression, steps: Steps) -> str | None:
+    def objection(self, expression: nodes.Expression, steps: Sequence[int]) -> str | None:
         """Why a condition does not hold: the first part that is false, with the values it was false for."""
-        if self.compile(expression)(steps) is True:
+        columns = [[index] for index in steps]
+        [value] = self._column(expression, columns)
+        if value is True:
             return None
         if isinstance(expression, nodes.And):
             return next(filter(None, (self.objection(part, steps) for part in expression.parts)))
-        if isinstance(expression, nodes.Name) and not isinstance(value := self.compile(expression)(steps), bool | None):
+        if isinstance(expression, nodes.Name) and not isinstance(value, bool | None):
             return f"`{expression.name}` is {_show(value)}, which is no condition: compare it with something"
-        names = dict.fromkeys(_names(expression))
-        values = ", ".join(
-            f"{name} is {_show(self._name(name)(steps))}"
-            if self._name(name)(steps) is not None
-            else f"it has no {name}"
-            for name in names
-        )
-        return f"`{format_expression(expression)}` is false" + (f": {values}" if values else "")
+        values = [(name, self._name(name, columns)[0]) for name in dict.fromkeys(_names(expression))]
+        told = [f"it has no {name}" if value is None else f"{name} is {_show(value)}" for name, value in values]
+        return f"`{format_expression(expression)}` is false" + (f": {', '.join(told)}" if told else "")
 
 
 def _names(expression: nodes.Expression) -> list[str]:
@@ -208,14 +177,40 @@ def _show(value: Value) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _within(value: int, item: nodes.Range, count: int) -> bool:
-    """Whether a number lies in a range; where `count` is given, negative ends count from the end."""
+def _from_start(item: nodes.Range, count: int) -> range:
+    """The numbers of a range; where `count` is given, negative ends count from the end."""
     first, last = (end + count if end < 0 and count else end for end in item.ends)
-    return first <= value <= last
+    return range(first, last + 1)
+
+
+def _all(columns: Sequence[list[bool]]) -> list[bool]:
+    return columns[0] if len(columns) == 1 else list(map(all, zip(*columns, strict=True)))
+
+
+def _compared(name: str, left: Sequence[Value], right: Sequence[Value]) -> list[bool]:
+    test = _COMPARE[name]
+    # Mostly all values are alike, which is found out much faster than it is asked of each pair.
+    types = {*map(type, left), *map(type, right)}
+    if types <= _NUMBERS or (len(types) == 1 and type(None) not in types):
+        return list(map(test, left, right))
+    return [_comparable(a, b) and test(a, b) for a, b in zip(left, right, strict=True)]
+
+
+def _computed(name: str, left: Sequence[Value], right: Sequence[Value]) -> list[Value]:
+    compute, divides = _COMPUTE[name], name in ("/", "//", "%")
+    if {*map(type, left), *map(type, right)} <= _NUMBERS and not (divides and 0 in right):
+        return list(map(compute, left, right))
+    return [
+        compute(a, b) if _is_number(a) and _is_number(b) and not (divides and b == 0) else None
+        for a, b in zip(left, right, strict=True)
+    ]
 
 
 def _negative(value: Value) -> Value:
     return -value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+_NUMBERS = {int, float}
 
 
 def _is_number(value: Value) -> bool:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from corecast.lang import nodes
 from corecast.lang.format import format_selector
 from corecast.lang.problems import CorecastError, Problem
 from corecast.lang.source import Span
 from corecast.model import LayerTable, Target
-from corecast.plan.ids import compress
+from corecast.plan.ids import compress, shorten
 from corecast.plan.plan import (
     Because,
     Decision,
@@ -60,14 +59,19 @@ def plan(recipe: Recipe, table: LayerTable, target: Target | None = None) -> Pla
     return _Cascade(recipe, table, target).plan()
 
 
+# Which decision holds for each layer. Those of one request are the same object, by which they are known.
+Decided = dict[Property, dict[int, Decision]]
+
+
 @dataclass(frozen=True, eq=False)
-class _Cell:
-    """A decision for one property, shared by all layers that one request made it for; known by its identity."""
+class _Stop:
+    """A skip clause, and what is told of a request that it stops; known by its identity."""
 
-    decision: Decision
+    clause: nodes.Skip
+    reason: str
 
 
-Cells = dict[Property, dict[int, _Cell]]
+Skips = Mapping[int, _Stop]
 
 
 @dataclass
@@ -79,10 +83,14 @@ class _Tally:
     layers: tuple[int, ...]
     skipped: dict[int, str] = field(default_factory=dict)
     declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
-    decided: Cells = field(default_factory=dict)
+    decided: Decided = field(default_factory=dict)
+    decisions: dict[Edit, Decision] = field(default_factory=dict)
 
-    def decision(self, edit: Edit, file: str | None) -> _Cell:
-        return _Cell(Decision(edit=edit, rule=self.rule.name, line=self.request.span.line, file=file))
+    def decision(self, edit: Edit, file: str | None) -> Decision:
+        """The decision of this request for an edit: one, however many layers it is for."""
+        if edit not in self.decisions:
+            self.decisions[edit] = Decision(edit=edit, rule=self.rule.name, line=self.request.span.line, file=file)
+        return self.decisions[edit]
 
 
 @dataclass(frozen=True)
@@ -102,13 +110,13 @@ class _Cascade:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.ids = [layer.id for layer in table.layers]
-        self.cells: Cells = {name: {} for name in PROPERTIES}
+        self.decided: Decided = {name: {} for name in PROPERTIES}
         self.effective_skips: set[int] = set()  # the identities of the skip clauses that stopped a request
         self.told_excepts: set[Span] = set()  # where the excepts stand that were told to remove nothing
         plain = Selection(recipe, table)
         self.skips = self._skipped_by(recipe.skips, plain)
         self._warn_of_excepts(plain)
-        self.selection = Selection(recipe, table, frozenset(self.skips))
+        self.selection = plain.skipping(self.skips)
 
     def plan(self) -> Plan:
         self._pin_skipped()
@@ -132,21 +140,21 @@ class _Cascade:
 
     # ── skip clauses ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _skipped_by(self, clauses: Iterable[nodes.Skip], selection: Selection) -> dict[int, nodes.Skip]:
+    def _skipped_by(self, clauses: Iterable[nodes.Skip], selection: Selection) -> dict[int, _Stop]:
         """For each skipped layer, the first clause that names it."""
-        skipped: dict[int, nodes.Skip] = {}
+        skipped: dict[int, _Stop] = {}
         for clause in clauses:
-            for index in selection.layers(clause.selector):
-                skipped.setdefault(index, clause)
+            stop = _Stop(clause, f"`{_quote(clause)}`, {self._place(clause)}")
+            skipped = {**dict.fromkeys(selection.layers(clause.selector), stop), **skipped}
         return skipped
 
     def _pin_skipped(self) -> None:
-        for clause in self.recipe.skips:
-            indices = [index for index, first in self.skips.items() if first is clause]
+        for clause in [stop.clause for stop in dict.fromkeys(self.skips.values())]:
+            indices = [index for index, first in self.skips.items() if first.clause is clause]
+            file = self.recipe.file_of(clause.span)
             for name in PROPERTIES:
-                file = self.recipe.file_of(clause.span)
                 decision = Decision(edit=Keep(property=name), rule=_quote(clause), line=clause.span.line, file=file)
-                self.cells[name].update(dict.fromkeys(indices, _Cell(decision)))
+                self.decided[name].update(dict.fromkeys(indices, decision))
 
     # ── one rule ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -155,28 +163,28 @@ class _Cascade:
         if rule.skips:
             skips = {**self._skipped_by(rule.skips, selection), **skips}
             self._warn_of_excepts(selection)
-            selection = Selection(self.recipe, self.table, frozenset(skips))
+            selection = selection.skipping(skips)
         matches = selection.matches(rule.match.selector)
         tallies = tuple(self._ask(rule, request, matches, selection, skips) for request in rule.requests)
         self._warn_of_excepts(selection)
         return _Applied(rule, matches, tallies)
 
-    def _ask(
-        self, rule: Rule, request: Request, matches: Matches, selection: Selection, skips: Mapping[int, nodes.Skip]
-    ) -> _Tally:
+    def _ask(self, rule: Rule, request: Request, matches: Matches, selection: Selection, skips: Skips) -> _Tally:
         # Chains may end in the same layer, which is asked once.
-        layers = dict.fromkeys(steps[request.step].index for steps in matches.values())
-        tally = _Tally(rule, request, tuple(layers))
-        guarded = selection.layers(request.unless) if request.unless is not None else set()
-        alike: defaultdict[str, list[int]] = defaultdict(list)
-        for index in tally.layers:
-            if index in skips and not request.insist:
-                tally.skipped[index] = f"`{_quote(skips[index])}`, {self._place(skips[index])}"
-                self.effective_skips.add(id(skips[index]))
-            elif index in guarded and request.unless is not None:
-                tally.skipped[index] = f"`unless {format_selector(request.unless)}`"
-            else:
-                alike[self.table.layers[index].hash].append(index)
+        layers = tuple(dict.fromkeys(matches.column(request.step)))
+        reasons: dict[int, str] = {}
+        if request.unless is not None:
+            guarded = selection.layers(request.unless)
+            reasons |= dict.fromkeys(guarded, f"`unless {format_selector(request.unless)}`")
+        if not request.insist:
+            stops = {index: skips[index] for index in layers if index in skips}
+            self.effective_skips.update(id(stop.clause) for stop in set(stops.values()))
+            reasons |= {index: stop.reason for index, stop in stops.items()}
+        tally = _Tally(rule, request, layers, {index: reasons[index] for index in layers if index in reasons})
+        alike: defaultdict[int, list[int]] = defaultdict(list)
+        for index in layers:
+            if index not in reasons:
+                alike[self.table.kinds[index]].append(index)
         for indices in alike.values():
             self._decide(tally, indices)
         return tally
@@ -193,21 +201,21 @@ class _Cascade:
             for edit in answer:
                 decided = dict.fromkeys(indices, tally.decision(edit, file))
                 tally.decided.setdefault(edit.property, {}).update(decided)
-                self.cells[edit.property].update(decided)
+                self.decided[edit.property].update(decided)
             return
         tally.declined.update(dict.fromkeys(indices, tuple(declined)))
         # What does not apply leaves the property as the model had it, whatever an earlier rule wanted.
         for name in tally.request.alternatives[0].properties:
-            earlier = [index for index in indices if index in self.cells[name]]
-            self.cells[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name), file)))
+            earlier = [index for index in indices if index in self.decided[name]]
+            self.decided[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name), file)))
 
     def _in_force(self, tally: _Tally) -> set[int]:
         """The layers on which a decision of this request is the last one."""
         return {
             index
             for name, decided in tally.decided.items()
-            for index, cell in decided.items()
-            if self.cells[name][index] is cell
+            for index, decision in decided.items()
+            if self.decided[name][index] is decision
         }
 
     def _overridden(self, tally: _Tally, in_force: set[int]) -> dict[int, str]:
@@ -215,29 +223,33 @@ class _Cascade:
         reasons = {}
         for name, decided in tally.decided.items():
             for index in decided.keys() - in_force:
-                last = self.cells[name][index].decision
+                last = self.decided[name][index]
                 reasons[index] = f"{last.rule}, {last.place}"
         return {index: reasons[index] for index in tally.layers if index in reasons}
 
     # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _planned_layers(self) -> tuple[PlannedLayer, ...]:
-        touched = sorted(set().union(*self.cells.values()))
-        planned = []
-        for index in touched:
-            layer = self.table.layers[index]
-            decisions: dict[str, Any] = {
-                name: cells[index].decision for name, cells in self.cells.items() if index in cells
-            }
-            # Without validation: these are our own values, and there may be a hundred thousand of them.
-            row = PlannedLayer.model_construct(id=self.ids[index], parameter=layer.name, hash=layer.hash, **decisions)
-            planned.append(row)
-        return tuple(planned)
+        layouts, dtypes, schedules = (self.decided[name] for name in PROPERTIES)
+        return tuple(
+            [
+                PlannedLayer(
+                    id=self.ids[index],
+                    parameter=self.table.layers[index].name,
+                    hash=self.table.layers[index].hash,
+                    layout=layouts.get(index),
+                    dtype=dtypes.get(index),
+                    schedule=schedules.get(index),
+                )
+                for index in sorted({*layouts, *dtypes, *schedules})
+            ]
+        )
 
     def _outcome(self, applied: _Applied) -> RuleOutcome:
         in_force = [self._in_force(tally) for tally in applied.tallies]
         # The layers that the requests are about: those of several steps together, where they differ.
-        asked = {tuple(m[tally.request.step].index for tally in applied.tallies) for m in applied.matches.values()}
+        columns = [applied.matches.column(tally.request.step) for tally in applied.tallies]
+        asked = set(zip(*columns, strict=True))
         realised = [layers for layers in asked if all(map(set.__contains__, in_force, layers))]
         return RuleOutcome(
             rule=applied.rule.name,
@@ -256,7 +268,7 @@ class _Cascade:
             request=tally.request.text,
             line=tally.request.span.line,
             file=self.recipe.file_of(tally.request.span),
-            applied=self._ids(index for index in tally.layers if index in in_force),
+            applied=self._ids([index for index in tally.layers if index in in_force]),
             skipped=self._because(tally.skipped),
             overridden=self._because(self._overridden(tally, in_force)),
             not_applicable=self._because(declined),
@@ -269,7 +281,7 @@ class _Cascade:
         return tuple(Because(reason=reason, layers=self._ids(indices)) for reason, indices in groups.items())
 
     def _ids(self, indices: Iterable[int]) -> tuple[str, ...]:
-        return tuple(self.ids[index] for index in indices)
+        return tuple([self.ids[index] for index in indices])
 
     # ── contracts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +289,9 @@ class _Cascade:
         rule = applied.rule
         for tally, request in zip(applied.tallies, outcome.requests, strict=True):
             if tally.request.otherwise == "fail" and request.not_applicable:
-                reasons = "; ".join(f"{compress(item.layers)}: {item.reason}" for item in request.not_applicable)
+                reasons = "; ".join(
+                    f"{shorten(compress(item.layers))}: {item.reason}" for item in request.not_applicable
+                )
                 message = f"`{request.request}` does not apply to every layer that it must"
                 self._fail("not-applicable", message, tally.request, reasons)
         if not outcome.matched:
@@ -338,7 +352,7 @@ def _reasons(outcome: RuleOutcome) -> str:
             ("overridden by", request.overridden),
             ("not applicable,", request.not_applicable),
         ):
-            parts += [f"`{request.request}` {kind} {item.reason} on {compress(item.layers)}" for item in items]
+            parts += [f"`{request.request}` {kind} {item.reason} on {shorten(compress(item.layers))}" for item in items]
     return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from corecast.model import LayerTable
-from corecast.plan.ids import compress
+from corecast.plan.ids import compress, shorten
 from corecast.plan.plan import Decision, Plan, RequestOutcome
 from corecast.recipe import ChangeDType, ChangeLayout, Keep, Tune
 
@@ -68,7 +68,7 @@ def _outcomes(request: RequestOutcome) -> Iterator[str]:
         ("not applicable", request.not_applicable),
     ):
         for item in items:
-            yield f"    {label:<14}  {len(item.layers):>4}  {_short(compress(item.layers))}: {item.reason}"
+            yield f"    {label:<14}  {len(item.layers):>4}  {shorten(compress(item.layers))}: {item.reason}"
 
 
 def _becomes(decisions: tuple[Decision | None, ...], layout: str | None) -> str:
@@ -98,10 +98,6 @@ def _edit(decision: Decision, layout: str | None) -> str:
 
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1].rsplit(', ', 1)[0]}, …"
 
 
 def size_in_memory(size: int) -> str:

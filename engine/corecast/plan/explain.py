@@ -62,6 +62,7 @@ class Explanation(_Part):
 def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Explanation:
     """Say why a layer got what it got. `plan` is the plan of this recipe on this table."""
     planned = plan.by_id.get(layer.id)
+    plain = Selection(recipe, table)
     decisions = tuple(
         f"{decision.edit} ({decision.rule}, {decision.place})"
         for name in PROPERTIES
@@ -73,17 +74,16 @@ def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Expl
         source=layer.source,
         decisions=decisions or ("untouched: no request decides anything about it",),
         rules=tuple(
-            _rule(rule, outcome, _selection(recipe, rule, table), layer)
+            _rule(rule, outcome, _selection(plain, rule), layer)
             for rule, outcome in zip(recipe.rules, plan.rules, strict=True)
         ),
     )
 
 
-def _selection(recipe: Recipe, rule: Rule, table: LayerTable) -> Selection:
+def _selection(plain: Selection, rule: Rule) -> Selection:
     """What the rule saw: `skipped` stands for what the file and the rule itself skip."""
-    plain = Selection(recipe, table)
-    skipped = {index for clause in (*recipe.skips, *rule.skips) for index in plain.layers(clause.selector)}
-    return Selection(recipe, table, frozenset(skipped))
+    skipped = {index for clause in (*plain.recipe.skips, *rule.skips) for index in plain.layers(clause.selector)}
+    return plain.skipping(skipped)
 
 
 def _rule(rule: Rule, outcome: RuleOutcome, selection: Selection, layer: Layer) -> RuleAnswer:

@@ -18,6 +18,11 @@ def compress(ids: Iterable[str]) -> str:
     return ", ".join(f"{op}#{first}" if first == last else f"{op}#{first}..{last}" for op, first, last in runs)
 
 
+def shorten(text: str, limit: int = 60) -> str:
+    """The first of the ids that `compress` wrote, where there are too many to be read."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rsplit(', ', 1)[0]}, …"
+
+
 def expand(text: str) -> list[str]:
     """Read what `compress` wrote. Raises `ValueError`."""
     ids = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,8 +40,11 @@ class Decision(Placed):
     rule: str
 
 
-class PlannedLayer(_Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLayer:
     """A touched layer: its id, the name of its weight, its structural hash, and its decisions."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     id: str
     parameter: str | None

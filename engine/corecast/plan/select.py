@@ -2,127 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import compress
 
 from corecast.lang import nodes
 from corecast.lang.format import format_selector
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable
-from corecast.plan.conditions import Conditions, Steps
+from corecast.plan.conditions import Columns, Conditions
+from corecast.plan.words import Words
 from corecast.recipe import Recipe
 from corecast.recipe.scope import SKIPPED, captures
 
-# A match is known by its first layer: each step of a chain is the only consumer of the one before.
-Matches = dict[int, Steps]
+
+@dataclass(frozen=True)
+class Matches:
+    """The matches of a selector in binding order, each known by its first layer; `rest` has the other steps of chains.
+
+    A first layer says it all: each step of a chain is the only consumer of the one before.
+    """
+
+    first: Sequence[int]
+    rest: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @property
+    def columns(self) -> Columns:
+        """Step by step the layers of all matches; the first step alone where not all of them are chains."""
+        steps = 1 + (min(map(len, self.rest.values()), default=0) if len(self.rest) == len(self.first) else 0)
+        return [self.column(step) for step in range(steps)]
+
+    def column(self, step: int) -> Sequence[int]:
+        """The layers of one step of all matches."""
+        return [self.rest[index][step - 1] for index in self.first] if step else self.first
+
+    @property
+    def layers(self) -> set[int]:
+        """All layers of all steps."""
+        return set(self.first).union(*self.rest.values())
+
+    def steps(self, index: int) -> Sequence[int]:
+        """The layers of the match that begins with this one."""
+        return (index, *self.rest.get(index, ()))
+
+    def only(self, first: Sequence[int]) -> Matches:
+        """The matches that begin with these layers."""
+        return Matches(first, {index: self.rest[index] for index in first if index in self.rest} if self.rest else {})
 
 
 class Selection:
     """Evaluates the selectors of one recipe on one table; `skipped` is the set that the word stands for."""
 
-    def __init__(self, recipe: Recipe, table: LayerTable, skipped: frozenset[int] = frozenset()):
+    def __init__(self, recipe: Recipe, table: LayerTable):
         self.recipe = recipe
         self.table = table
-        self.skipped = skipped
+        self.skipped: Collection[int] = ()
         self.unused_excepts: list[nodes.Except] = []
+        self._words = Words(recipe.catalogue, table)
         self._sets: dict[str, Matches] = {}
-        self._by_op = {op: _single(layers) for op, layers in table.by_op.items()}
-        self._counts = {op: len(layers) for op, layers in table.by_op.items()}
-        self._returned = {operand.layer for operand in table.returns}
+        self._operators: dict[str, Matches] = {}
+
+    def skipping(self, skipped: Collection[int]) -> Selection:
+        """The same with these layers skipped; what is known of the table is shared."""
+        other = copy(self)
+        other.skipped = skipped
+        other.unused_excepts = []
+        other._sets = {}
+        return other
 
     def layers(self, selector: nodes.Selector) -> set[int]:
         """The indices of the layers that a selector names."""
-        return set(self.matches(selector))
+        return set(self.matches(selector).first)
 
     def matches(self, selector: nodes.Selector) -> Matches:
-        """The matches of a selector in binding order, each with the layers of its steps."""
+        """The matches of a selector, each with the layers of its steps."""
         match selector:
             case nodes.Reference():
                 return self._reference(selector)
             case nodes.Union(parts=parts):
-                union: Matches = {}
-                for part in parts:
-                    union |= self.matches(part)
-                return dict(sorted(union.items()))
+                return _union([self.matches(part) for part in parts])
             case nodes.Intersection(parts=parts):
-                first, *others = (self.matches(part) for part in parts)
-                return {index: steps for index, steps in first.items() if all(index in other for other in others)}
+                found, *others = (self.matches(part) for part in parts)
+                shared = set(found.first).intersection(*(other.first for other in others))
+                return found.only([index for index in found.first if index in shared])
             case nodes.Filter(selector=inner, condition=condition):
-                holds = self.conditions(inner).holds(condition)
-                return {index: steps for index, steps in self.matches(inner).items() if holds(steps)}
+                found = self.matches(inner)
+                return found.only(self.conditions(inner).kept(condition, found.columns)[0]) if found else found
             case nodes.Except(selector=inner, removed=removed):
-                base, gone = self.matches(inner), self.matches(removed)
-                if not gone.keys() & base.keys():
+                found, gone = self.matches(inner), self.layers(removed)
+                left = [index for index in found.first if index not in gone]
+                if len(left) == len(found):
                     self.unused_excepts.append(selector)
-                return {index: steps for index, steps in base.items() if index not in gone}
+                return found.only(left)
             case nodes.Chain(steps=steps):
                 return self._chain([self.layers(step.selector) for step in steps])
 
     def _reference(self, reference: nodes.Reference) -> Matches:
         name = reference.name
         if name == SKIPPED:
-            return _single(self.table.layers[index] for index in sorted(self.skipped))
+            return Matches(sorted(self.skipped))
         if name in self.recipe.lets:
             if name not in self._sets:
                 self._sets[name] = self.matches(self.recipe.lets[name].selector)
             return self._sets[name]
-        if name == "*":
-            return _single(self.table.layers)
-        if name.endswith(".*"):
-            return _single(layer for layer in self.table.layers if layer.op.startswith(name[:-1]))
+        if name not in self._operators:
+            ops = [op for op in self.table.by_op if _is_named(op, name)]
+            self._operators[name] = Matches(sorted([layer.index for op in ops for layer in self.table.by_op[op]]))
+        found = self._operators[name]
         if reference.ordinal is None:
-            return self._by_op.get(name, {})
-        layers = self.table.by_op.get(name, ())
-        first, last = _bounds(reference.ordinal, len(layers))
-        return _single(layers[max(first, 0) : max(last + 1, 0)])
+            return found
+        first, last = _bounds(reference.ordinal, len(found))
+        return Matches(found.first[max(first, 0) : max(last + 1, 0)])
 
-    def _chain(self, steps: list[set[int]]) -> Matches:
-        matches: Matches = {}
-        for index in sorted(steps[0]):
-            path = [self.table.layers[index]]
-            for step in steps[1:]:
-                follower = self._only_consumer(path[-1])
-                if follower is None or follower.index not in step:
-                    break
-                path.append(follower)
-            else:
-                matches[index] = tuple(path)
-        return matches
-
-    def _only_consumer(self, layer: Layer) -> Layer | None:
-        if len(layer.consumers) != 1 or layer.index in self._returned:
-            return None
-        return self.table.layers[layer.consumers[0]]
+    def _chain(self, steps: Sequence[set[int]]) -> Matches:
+        columns = [sorted(steps[0])]
+        for step in steps[1:]:
+            next = list(map(self._words.followers.__getitem__, columns[-1]))
+            goes_on = list(map(step.__contains__, next))
+            columns = [list(compress(column, goes_on)) for column in (*columns, next)]
+        return Matches(columns[0], dict(zip(columns[0], zip(*columns[1:], strict=True), strict=False)))
 
     def conditions(self, selector: nodes.Selector) -> Conditions:
-        """What compiles the conditions behind `selector`."""
-        return Conditions(
-            self.recipe.catalogue, self._counts, _binding_steps(selector), captures(selector), self._related
-        )
+        """What evaluates the conditions behind `selector`."""
+        return Conditions(self._words, _binding_steps(selector), captures(selector), self._related)
 
-    def _related(self, relation: nodes.Relation) -> Callable[[Layer], bool]:
+    def _related(self, relation: nodes.Relation, layers: Sequence[int]) -> list[bool]:
         if relation.word == "inside":
-            inside = {layer.index for steps in self.matches(relation.selector).values() for layer in steps}
-            return lambda layer: layer.index in inside
+            inside = self.matches(relation.selector).layers
+            return [index in inside for index in layers]
         others = self.layers(relation.selector)
-        if relation.word == "feeds":
-            return lambda layer: any(index in others for index in layer.consumers)
-        return lambda layer: any(index in others for index in layer.producers)
+        neighbours = self._words.consumers if relation.word == "feeds" else self._words.producers
+        return [not others.isdisjoint(neighbours[index]) for index in layers]
 
     def why_not(self, selector: nodes.Selector, layer: Layer) -> str | None:
         """Why a selector does not name a layer: the first part that declined; None if it does name it."""
-        if layer.index in self.matches(selector):
+        if layer.index in self.layers(selector):
             return None
         match selector:
             case nodes.Reference(name=name) if name in self.recipe.lets:
                 reason = self.why_not(self.recipe.lets[name].selector, layer)
                 return f"it is not in `{name}`: {reason}"
             case nodes.Filter(selector=inner, condition=condition):
-                steps = self.matches(inner).get(layer.index)
-                if steps is None:
+                found = self.matches(inner)
+                if layer.index not in found.first:
                     return self.why_not(inner, layer)
-                return self.conditions(inner).objection(condition, steps)
+                return self.conditions(inner).objection(condition, found.steps(layer.index))
             case nodes.Except(selector=inner, removed=removed):
-                if layer.index in self.matches(removed):
+                if layer.index in self.layers(removed):
                     return f"`except {format_selector(removed)}` removes it"
                 return self.why_not(inner, layer)
             case nodes.Union(parts=parts):
@@ -130,8 +160,8 @@ class Selection:
             case nodes.Intersection(parts=parts):
                 return next(filter(None, (self.why_not(part, layer) for part in parts)))
             case nodes.Reference(name=name):
-                found = layer.id if layer.op == name else _article(layer.op)
-                return f"it is {found}, not `{format_selector(selector)}`"
+                itself = layer.id if layer.op == name else _article(layer.op)
+                return f"it is {itself}, not `{format_selector(selector)}`"
             case nodes.Chain(steps=steps):
                 reason = self.why_not(steps[0].selector, layer)
                 return reason or f"the layers behind it are not `{format_selector(selector)}`, one by one"
@@ -140,12 +170,11 @@ class Selection:
         """What a selector that names nothing could have named."""
         match selector:
             case nodes.Filter(selector=inner, condition=condition):
-                candidates = self.matches(inner)
-                if not candidates:
+                found = self.matches(inner)
+                if not found:
                     return self.why_empty(inner)
-                steps = next(iter(candidates.values()))
-                objection = self.conditions(inner).objection(condition, steps)
-                return f"{len(candidates)} layers were looked at; for {steps[0].id}, {objection}"
+                objection = self.conditions(inner).objection(condition, found.steps(found.first[0]))
+                return f"{len(found)} layers were looked at; for {self.table.layers[found.first[0]].id}, {objection}"
             case nodes.Except(selector=inner, removed=removed):
                 if not self.matches(inner):
                     return self.why_empty(inner)
@@ -159,9 +188,9 @@ class Selection:
                     f"no layer is in all of `{format_selector(selector)}`"
                 )
             case nodes.Chain(steps=steps):
-                for step in steps:
-                    if not self.matches(step.selector):
-                        return self.why_empty(step.selector)
+                for part in steps:
+                    if not self.matches(part.selector):
+                        return self.why_empty(part.selector)
                 return "no layer of the first step feeds the others one by one, each as the only consumer"
 
     def _why_no_reference(self, name: str, ordinal: nodes.Ordinal | None) -> str:
@@ -180,8 +209,19 @@ def _article(op: str) -> str:
     return f"{'an' if op[0] in 'aeiou' or op.startswith('nn.') else 'a'} {op}"
 
 
-def _single(layers: Iterable[Layer]) -> Matches:
-    return {layer.index: (layer,) for layer in layers}
+def _is_named(op: str, name: str) -> bool:
+    """Whether `nn.conv2d`, `nn.*` or `*` means this operator."""
+    return op == name or name == "*" or (name.endswith(".*") and op.startswith(name[:-1]))
+
+
+def _union(parts: Sequence[Matches]) -> Matches:
+    """Of several matches that begin with one layer, the last counts."""
+    rest: dict[int, Sequence[int]] = {}
+    for part in parts:
+        if rest:
+            rest = {index: steps for index, steps in rest.items() if index not in set(part.first)}
+        rest |= part.rest
+    return Matches(sorted(set().union(*(part.first for part in parts))), rest)
 
 
 def _bounds(ordinal: nodes.Ordinal, count: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -88,7 +89,7 @@ def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources) -> 
     arguments = value.args if isinstance(value, RelaxCall) else dict.fromkeys(reads(value))
     operands = tuple(operand for argument in arguments for operand in sources.operands(argument))
     results = tuple(operand.type for operand in sources.produced(binding.var, index))
-    return Call.model_construct(
+    return Call(
         op=op,
         operands=operands,
         results=results,
@@ -117,7 +118,7 @@ class _Sources:
         """The variable holds what another expression does; a weight in another form has another type."""
         found = self._find(value)
         if ty is not None and isinstance(found, Operand):
-            found = found.model_copy(update={"type": plain_type(ty)})
+            found = replace(found, type=plain_type(ty))
         self._of[var] = found
 
     def operands(self, expr: Any) -> tuple[Operand, ...]:
@@ -144,7 +145,7 @@ class _Sources:
 def _shaped(ty: Any, **origin: Any) -> Any:
     """An operand for a tensor type, a tuple of them for a tuple type, nothing for a shape or a number."""
     if isinstance(ty, relax.TensorType):
-        return Operand.model_construct(type=plain_type(ty), **origin)
+        return Operand(type=plain_type(ty), **origin)
     if isinstance(ty, relax.TupleType):
         return tuple(_shaped(field, **origin) for field in ty.fields)
     return ()

@@ -36,7 +36,7 @@ def plain_type(ty: Any) -> TensorType:
     shape = None
     if isinstance(ty.shape, relax.ShapeExpr):
         shape = tuple(int(size) if isinstance(size, tirx.IntImm) else str(size) for size in ty.shape.values)
-    return TensorType.model_construct(dtype=dtype_of(ty) or "unknown", shape=shape)
+    return TensorType(dtype=dtype_of(ty) or "unknown", shape=shape)
 
 
 def type_of(array: Array) -> relax.TensorType:

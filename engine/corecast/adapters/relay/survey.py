@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -102,7 +103,7 @@ class _Walk(relay.ExprVisitor):  # type: ignore[misc]  # tvm is untyped
         name = call.op.name if isinstance(call.op, Op) else "call"
         if name in WEIGHT_PREPARATION and self._is_weight(call.args[0]):
             weight = self._find(call.args[0])
-            self._of[call] = weight.model_copy(update={"type": plain_type(call.checked_type)})
+            self._of[call] = replace(weight, type=plain_type(call.checked_type))
             return
         op = table_name(name)
         if op == "matmul" and not call.attrs.transpose_a and self._is_weight(call.args[1]):
@@ -118,7 +119,7 @@ class _Walk(relay.ExprVisitor):  # type: ignore[misc]  # tvm is untyped
             operands[1] = _transposed(operands[1])
         results = tuple(operand.type for operand in self.operands(node))
         source = _span(node) or next((operand.parameter for operand in operands if operand.parameter), None)
-        return Call.model_construct(
+        return Call(
             op=op,
             operands=tuple(operands),
             results=results,
@@ -184,14 +185,14 @@ def _is_transposed(call: relay.Call) -> bool:
 def _transposed(operand: Operand) -> Operand:
     """The table has a dense layer's weight as (in, out), whatever the IR."""
     shape = operand.type.shape
-    turned = TensorType.model_construct(dtype=operand.type.dtype, shape=shape and shape[::-1])
-    return operand.model_copy(update={"type": turned})
+    turned = TensorType(dtype=operand.type.dtype, shape=shape and shape[::-1])
+    return replace(operand, type=turned)
 
 
 def _shaped(ty: Any, **origin: Any) -> Any:
     """An operand for a tensor type, a tuple of them for a tuple type, nothing for anything else."""
     if isinstance(ty, relay.TensorType):
-        return Operand.model_construct(type=plain_type(ty), **origin)
+        return Operand(type=plain_type(ty), **origin)
     if isinstance(ty, relay.TupleType):
         return tuple(_shaped(field, **origin) for field in ty.fields)
     return ()
@@ -207,7 +208,7 @@ def _flat(found: Any) -> Iterator[Operand]:
 
 def plain_type(ty: relay.TensorType) -> TensorType:
     """A tensor type as plain data; a size that is not known is `any`, or the text of its expression."""
-    return TensorType.model_construct(dtype=str(ty.dtype), shape=tuple(map(_size, ty.shape)))
+    return TensorType(dtype=str(ty.dtype), shape=tuple(map(_size, ty.shape)))
 
 
 def _size(size: Any) -> int | str:
