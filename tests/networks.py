@@ -74,7 +74,7 @@ def outputs(model: Model, seed: int = 0, parameters: Mapping[str, np.ndarray] | 
     types = {var.name: TensorType(dtype=str(var.ty.dtype), shape=_sizes(var)) for var in model.inputs}
     arrays = [*seeded_inputs(types, seed).values(), *(parameters or model.parameters).values()]
     machine = relax.VirtualMachine(tvm.compile(model.module, "llvm"), tvm.cpu())
-    result = machine["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays))
+    result = machine["main"](*(tvm.runtime.tensor(np.asarray(array, order="C")) for array in arrays))
     return [result.numpy()] if isinstance(result, tvm.runtime.Tensor) else [item.numpy() for item in result]
 
 

@@ -209,4 +209,7 @@ EVALUATE: dict[str, Callable[..., Any]] = {
     "relax.sqrt": _plain(np.sqrt),
     "relax.rsqrt": _plain(lambda array: 1 / np.sqrt(array)),
     "relax.tanh": _plain(np.tanh),
+    "relax.isnan": _plain(np.isnan),
+    "relax.less": _plain(np.less),
+    "relax.where": _plain(np.where),
 }

@@ -19,6 +19,7 @@ from tvm.ir import Call, IRModule, Var
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from corecast.adapters.relax.model import ModelError
+from corecast.adapters.relax.operators import OperatorBuilder
 from corecast.adapters.relax.rebuild import Names, bindings_of, reads
 from corecast.lang.problems import nearest
 
@@ -83,6 +84,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
             # Names are ours to keep: TVMScript spells `/` and `.` as `_` when it prints.
             sanitize=False,
         )
+        self.bb = OperatorBuilder()
         self._graph = graph
         self._at = ""
 

@@ -16,7 +16,7 @@ from tvm_ffi import structural_equal
 
 from corecast.adapters.relax.affine import absorb
 from corecast.adapters.relax.fold import fold
-from corecast.adapters.relax.model import Model
+from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
 from corecast.adapters.relax.tensors import constant_array
 
@@ -65,9 +65,17 @@ class Sweep(Rebuild):
         value = expr if binding is None else binding.value
         return value if isinstance(value, Tuple) else None
 
+    def number(self, expr: Any) -> float | None:
+        """The value of a constant or of a parameter that is a single number."""
+        array = self._array(expr)
+        return float(array.item()) if array is not None and array.size == 1 else None
+
+    def _array(self, expr: Any) -> Array | None:
+        return self.arrays.get(expr) if isinstance(expr, Var) else constant_array(expr)
+
     def lifted(self, operand: Any, rank: int) -> Any | None:
         """A weight of lower rank with ones in front; None for a scalar, a weight of that rank, and for data."""
-        array = self.arrays.get(operand) if isinstance(operand, Var) else constant_array(operand)
+        array = self._array(operand)
         if array is None or not 0 < array.ndim < rank:
             return None
         shape = (1,) * (rank - array.ndim) + array.shape
@@ -148,6 +156,24 @@ def _weight_of_lower_rank(sweep: Sweep, binding: Binding) -> Any | None:
     return sweep.emit(Call(call.op, operands, call.attrs), binding.var.name)
 
 
+def _clip(sweep: Sweep, binding: Binding) -> Any | None:
+    """`minimum(maximum(x, low), high)` -> `clip(x, low, high)`: the operator by which recipes know a ReLU6."""
+    lower = sweep.call_of(binding.value.args[0], "relax.maximum")
+    bounds = (sweep.number(call.args[1]) for call in (lower.value, binding.value)) if lower is not None else ()
+    low, high = [*bounds, None, None][:2]
+    if lower is None or low is None or high is None or low > high:
+        return None
+    data = lower.value.args[0]
+    if not structural_equal(data.ty, binding.var.ty):
+        return None
+    return sweep.emit(relax.op.clip(sweep.new(data), low, high), binding.var.name)
+
+
+def _minimum(sweep: Sweep, binding: Binding) -> Any | None:
+    clipped = _clip(sweep, binding)
+    return _weight_of_lower_rank(sweep, binding) if clipped is None else clipped
+
+
 Rewrite = Callable[[Sweep, Binding], Any]
 
 REWRITES: dict[str, Rewrite] = {
@@ -165,6 +191,6 @@ REWRITES: dict[str, Rewrite] = {
     "relax.multiply": _weight_of_lower_rank,
     "relax.divide": _weight_of_lower_rank,
     "relax.maximum": _weight_of_lower_rank,
-    "relax.minimum": _weight_of_lower_rank,
+    "relax.minimum": _minimum,
     "relax.power": _weight_of_lower_rank,
 }
