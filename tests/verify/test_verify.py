@@ -129,10 +129,23 @@ def test_inputs_depend_on_the_seed_and_on_their_own_name_only() -> None:
     assert not np.array_equal(first["data"], seeded_inputs(TYPES, 8)["data"])
 
 
-def test_a_dynamic_input_needs_a_shape() -> None:
+def test_open_sizes_get_numbers_and_equal_names_equal_ones() -> None:
+    """A first axis is a batch; what stands behind it is as long as a small image."""
+    inputs = seeded_inputs(
+        {
+            "image": TensorType(dtype="float32", shape=("n", 3, "h", "w")),
+            "scale": TensorType(dtype="float32", shape=("n", "h")),
+        },
+        0,
+    )
+    assert {name: array.shape for name, array in inputs.items()} == {"image": (2, 3, 32, 32), "scale": (2, 32)}
+
+
+@pytest.mark.parametrize("shape", [None, ("2 * n", 4)])
+def test_a_size_that_cannot_be_chosen_needs_a_shape(shape) -> None:
     """And the message says how to give it."""
     with pytest.raises(InputError, match="--shape data="):
-        seeded_inputs({"data": TensorType(dtype="float32", shape=("n", 4))}, 0)
+        seeded_inputs({"data": TensorType(dtype="float32", shape=shape)}, 0)
 
 
 def test_every_input_that_does_not_fit_is_named() -> None:

@@ -35,7 +35,7 @@ from corecast.lang import Problem
 from corecast.model import LayerTable, Target, find_target
 from corecast.recipe import ChangeDType, ChangeLayout
 from corecast.report.activity import doing
-from corecast.verify import Verification, seeded_inputs
+from corecast.verify import Verification, inputs_for
 from corecast.verify import verify as compare
 
 Array = NDArray[np.generic]
@@ -98,7 +98,7 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
         _runner(reference, host, "the original")(reference.parameters),
         run(converted.parameters),
         {layer: run(_disturbed(converted, table, layer)) for layer in _layers_to_disturb(bundle, table)},
-        inputs=seeded_inputs(survey(reference).arguments, seed),
+        inputs=inputs_for(survey(reference), seed),
         plan=bundle.plan,
         seed=seed,
         compared=compared,

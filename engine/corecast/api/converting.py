@@ -40,7 +40,7 @@ from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
 from corecast.report import Reporter
 from corecast.report.activity import doing
-from corecast.verify import check_inputs, seeded_inputs
+from corecast.verify import check_inputs, inputs_for
 
 HOST = "llvm"
 HARD_CAST = "hard-cast"
@@ -183,8 +183,8 @@ def run(
 
     reporter = Reporter()
     found = read_bundle(bundle)
-    types = survey(found.model).arguments
-    inputs = check_inputs(_read_inputs(input_file), types) if input_file else seeded_inputs(types, seed)
+    table = survey(found.model)
+    inputs = check_inputs(_read_inputs(input_file), table.arguments) if input_file else inputs_for(table, seed)
     with reporter.step(f"build {bundle} for this CPU"):
         runner = runner_of(found, find_target(HOST))
     start = perf_counter()
