@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import torch
 import transformers
-from torch import Tensor, nn
-
 from models.unet import UNet
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,11 @@ def bert_mini() -> Traced:
 def llama_tiny() -> Traced:
     """Two Llama blocks of TinyLlama's shape at a quarter of its width: grouped-query attention, rotary positions."""
     config = transformers.LlamaConfig(
-        hidden_size=512, intermediate_size=1408, num_hidden_layers=2, num_attention_heads=8, num_key_value_heads=2,
+        hidden_size=512,
+        intermediate_size=1408,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=2,
         vocab_size=4096,
     )
     model = transformers.LlamaForCausalLM(config).eval()

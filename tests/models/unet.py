@@ -34,6 +34,6 @@ class UNet(nn.Module):
             skips.append(image)
             image = self.pool(image)
         image = self.bottom(image)
-        for up, join, skip in zip(self.up, self.join, reversed(skips)):
+        for up, join, skip in zip(self.up, self.join, reversed(skips), strict=True):
             image = join(torch.cat([skip, up(image)], 1))
         return self.head(image)

@@ -1,7 +1,8 @@
 """A conversion in, a folder out that appears whole or not at all, and back; the same form for every IR.
 
 plan.yaml             what was decided, and why
-module.json           the converted module with its parameters lifted out, as `tvm.ir.load_json` reads it
+module.json           the converted module with its parameters lifted out, as `tvm.ir.load_json` reads it; functions
+                      of the original that were not converted stand in it as they were
 module.py, .txt       the same to be read: TVMScript, or Relay's text
 weights.safetensors   the parameters, in the order of the module's trailing arguments
 report.json           the IR, where the original lies, what was predicted and realised, and what was measured since
@@ -51,6 +52,7 @@ class Report(BaseModel):
     tvm: str
     model: str
     fingerprint: str
+    function: str = "main"
     origin: Origin | None
     predicted: Prediction
     realised: Realised
@@ -126,14 +128,14 @@ def read_report(path: Path) -> Report:
 
 
 def read_folder(
-    path: Path, ir: Ir, read_module: Callable[[str], _Model], arguments: Callable[[_Model], Sequence[str]]
+    path: Path, ir: Ir, read_module: Callable[[str, Report], _Model], arguments: Callable[[_Model], Sequence[str]]
 ) -> tuple[Report, Plan, _Model, dict[str, Array]]:
     """Read a bundle.
 
     Args:
         path: the folder.
         ir: the one that the bundle must be in.
-        read_module: from the text of `module.json` to the module; raises `ValueError` for anything else.
+        read_module: from the text of `module.json` and the report to the module; raises `ValueError` for anything else.
         arguments: the names of the arguments of a module's `main`.
 
     Raises:
@@ -146,7 +148,7 @@ def read_folder(
         raise BundleError(Problem("other-ir", f"{path} holds a {report.ir.capitalize()} module"))
     with _whole(path):
         plan = read_plan(path / PLAN)
-        module = read_module((path / MODULE).read_text(encoding="utf-8"))
+        module = read_module((path / MODULE).read_text(encoding="utf-8"), report)
         parameters = read_weights(path / WEIGHTS)
         names = list(arguments(module))[-len(parameters) :] if parameters else []
         if set(names) != set(parameters):

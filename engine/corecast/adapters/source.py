@@ -22,7 +22,8 @@ class ModelError(CorecastError):
 class Origin(BaseModel):
     """Where a model came from, so that the same model can be loaded again.
 
-    `sha256` covers the file and those in which it keeps weights; `weights` is the fill, `shapes` what was given.
+    `sha256` covers the file and those in which it keeps weights; `weights` is the fill, `shapes` what was given,
+    `function` the one of the file's functions that was taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,14 +32,20 @@ class Origin(BaseModel):
     sha256: str
     weights: str | None = None
     shapes: dict[str, tuple[int, ...]] | None = None
+    function: str | None = None
 
     @classmethod
     def of(
-        cls, path: Path, content: bytes, weights: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None
+        cls,
+        path: Path,
+        content: bytes,
+        weights: str | None = None,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        function: str | None = None,
     ) -> Origin:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         plain = {name: tuple(map(int, shape)) for name, shape in shapes.items()} if shapes else None
-        return cls(path=str(path), sha256=digest, weights=weights, shapes=plain)
+        return cls(path=str(path), sha256=digest, weights=weights, shapes=plain, function=function)
 
 
 def read_content(path: Path) -> bytes:

@@ -59,7 +59,7 @@ def original_of(bundle: Bundle, path: str | Path | None = None) -> Model:
     if origin is None:
         help = "it was converted in memory; verify it there, with `corecast.verify.verify`"
         raise BundleError(Problem("no-original", f"{bundle.path} does not say where its original lies", help=help))
-    model = load(path or origin.path, weights=origin.weights, shapes=origin.shapes)
+    model = load(path or origin.path, weights=origin.weights, shapes=origin.shapes, function=origin.function)
     if model.origin is None or model.origin.sha256 != origin.sha256:
         message = f"{path or origin.path} is not the file that {bundle.path} was made from"
         help = f"its digest should be {origin.sha256}"

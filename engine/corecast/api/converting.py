@@ -17,6 +17,7 @@ from corecast.adapters.toolchain import refuse_other_ir
 from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
     BundlePath,
+    FunctionName,
     Json,
     Packs,
     Params,
@@ -57,6 +58,7 @@ def apply_(
     packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
+    function: FunctionName = None,
 ) -> None:
     """Convert a model as a recipe or a plan says, and write it as a bundle."""
     reporter = Reporter()
@@ -67,7 +69,7 @@ def apply_(
         message = f"`--target` was decided when {plan_file} was made"
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
-    prepared = load_prepared(model_path, weights, shape, reporter)
+    prepared = load_prepared(model_path, weights, shape, function, reporter)
     ir = adapter()
     table = ir.survey(prepared)
     if plan_file:

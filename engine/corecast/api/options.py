@@ -45,6 +45,10 @@ Weights = Annotated[
 Shapes = Annotated[
     list[str] | None, typer.Option("--shape", help="Give an input another shape: NAME=8,3,224,224. Repeatable.")
 ]
+FunctionName = Annotated[
+    str | None,
+    typer.Option("--function", help="Of a module with several functions the one to take, if it is not `main`."),
+]
 TargetName = Annotated[
     str | None,
     typer.Option("--target", help="Check dtypes against a target: llvm, cuda:sm_90a. None: what the IR has."),
@@ -94,12 +98,18 @@ def adapter() -> ModuleType:
     return import_module(f"corecast.adapters.{'relay' if has_relay() else 'relax'}")
 
 
-def load_prepared(path: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> Any:
-    """Load a model and make it fit for conversion; gives the `Model` of the adapter."""
+def load_prepared(
+    path: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
+) -> Any:
+    """Load a model and make it fit for conversion; gives the `Model` of the adapter. Functions left alone are told."""
     ir = adapter()
     with reporter.step(f"read {path}"):
-        model = ir.load(path, weights=weights, shapes=parse_shapes(shapes))
-        return model if has_relay() else ir.prepare(model)
+        if has_relay():
+            return ir.load(path, weights=weights, shapes=parse_shapes(shapes), function=function)
+        model = ir.prepare(ir.load(path, weights=weights, shapes=parse_shapes(shapes), function=function))
+    if others := ir.others_of(model):
+        reporter.note(f"left as they are: {', '.join(others)}; `--function NAME` takes another than `{model.function}`")
+    return model
 
 
 def target_of(name: str | None) -> Target | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from corecast.adapters.toolchain import refuse_other_ir
 from corecast.api.library import find_recipe, library
 from corecast.api.options import (
+    FunctionName,
     Json,
     ModelPath,
     Packs,
@@ -53,11 +54,16 @@ Ops = Annotated[list[str] | None, typer.Option("--op", help="Only this operator.
 
 
 def count_layers(
-    model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False
+    model: ModelPath,
+    op: Ops = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    function: FunctionName = None,
+    json_: Json = False,
 ) -> None:
     """Count the calls of each operator, and how many of them stand one after another."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, reporter)
+    table = _survey(model, weights, shape, function, reporter)
     _check_operators(op or (), table)
     ops = op or sorted(table.by_op, key=lambda name: -len(table.by_op[name]))
     counts = [count(table, [name]) for name in ops]
@@ -70,11 +76,16 @@ def count_layers(
 
 
 def layers(
-    model: ModelPath, op: Ops = None, weights: Weights = None, shape: Shapes = None, json_: Json = False
+    model: ModelPath,
+    op: Ops = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    function: FunctionName = None,
+    json_: Json = False,
 ) -> None:
     """List the layers of a model as recipes name them: ids, weights, nodes of the source model, shapes, cost."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, reporter)
+    table = _survey(model, weights, shape, function, reporter)
     _check_operators(op or (), table)
     if json_:
         reporter.json(table.model_dump_json(indent=2))
@@ -142,11 +153,12 @@ def plan(
     packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
+    function: FunctionName = None,
     json_: Json = False,
 ) -> None:
     """Show every decision about a model, and the line that made it. Nothing is changed."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, reporter)
+    table = _survey(model, weights, shape, function, reporter)
     try:
         decided = make_plan(
             read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -182,11 +194,12 @@ def explain(
     packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
+    function: FunctionName = None,
     json_: Json = False,
 ) -> None:
     """Say why a layer got what it got: which line decided, and which clause declined on what value."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, reporter)
+    table = _survey(model, weights, shape, function, reporter)
     recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
     found = find_layer(layer, table)
     try:
@@ -208,13 +221,14 @@ def compile_(
     packs: Packs = None,
     weights: Weights = None,
     shape: Shapes = None,
+    function: FunctionName = None,
     ir: IrName = None,
     emit: EmitPath = None,
     json_: Json = False,
 ) -> None:
     """Print the TVM passes that a recipe compiles to for a model, or write them as a script for Relay."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, reporter)
+    table = _survey(model, weights, shape, function, reporter)
     _check_ir(table, ir, emit)
     decided = make_plan(
         read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -262,11 +276,13 @@ def find_layer(text: str, table: LayerTable) -> Layer:
     return layer
 
 
-def _survey(model: str, weights: str | None, shapes: list[str] | None, reporter: Reporter) -> LayerTable:
+def _survey(
+    model: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
+) -> LayerTable:
     """The layers of a model; a file that `corecast layers --json` has printed is read without TVM."""
     if table := _saved_table(Path(model)):
         return table
-    return adapter().survey(load_prepared(model, weights, shapes, reporter))  # type: ignore[no-any-return]
+    return adapter().survey(load_prepared(model, weights, shapes, function, reporter))  # type: ignore[no-any-return]
 
 
 def _saved_table(path: Path) -> LayerTable | None:

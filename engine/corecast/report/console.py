@@ -37,6 +37,10 @@ class Reporter:
     def error(self, text: str) -> None:
         self._err.print(text, markup=False)
 
+    def note(self, text: str) -> None:
+        """Say what the reader should know and what is no part of the result."""
+        self._err.print(text, markup=False)
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[str, int, int, str], None]]:
         """A bar where somebody watches, a line a report elsewhere.

@@ -44,7 +44,7 @@ def roles(table: LayerTable) -> dict[str, Role]:
     masks: set[str] = set()
     for layer in table.layers:
         for place, operand in enumerate(layer.operands):
-            names = carried[operand.layer] if operand.layer is not None else {operand.argument} - {None}
+            names = carried[operand.layer] if operand.layer is not None else set(filter(None, [operand.argument]))
             if not names or not _is_integer(operand):
                 continue
             if (limit := _length(layer, place)) is not None:
@@ -76,7 +76,9 @@ def _length(layer: Layer, place: int) -> int | None:
     if not _is_index(layer, place):
         return None
     sizes = list(_lengths(layer, place))
-    return min(size for size in sizes if isinstance(size, int)) if any(isinstance(size, int) for size in sizes) else None
+    return (
+        min(size for size in sizes if isinstance(size, int)) if any(isinstance(size, int) for size in sizes) else None
+    )
 
 
 def _is_index(layer: Layer, place: int) -> bool:

@@ -366,3 +366,34 @@ def test_light_models_survive_conversion(light, name):
     added = len(table.by_op["permute_dims"]) - len(before.get("permute_dims", ()))
     # A shuffle of channels is a reshape, a transpose and a reshape: no layout goes through it.
     assert added == (34 if name == "shufflenet" else 2)
+
+
+def clipped(low: float, high: float, *, first_read_twice: bool = False):
+    """A maximum and a minimum with two numbers."""
+    x = relax.Var("x", relax.TensorType((2, 8, 6, 6), "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x], attrs={"num_input": 1}):
+        with builder.dataflow():
+            raised = builder.emit(relax.op.maximum(x, relax.const(low, "float32")), "raised")
+            lowered = builder.emit(relax.op.minimum(raised, relax.const(high, "float32")), "lowered")
+            outputs = [lowered, raised] if first_read_twice else [lowered]
+            result = builder.emit_output(relax.Tuple(outputs) if first_read_twice else lowered, "y")
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def test_a_maximum_and_a_minimum_with_numbers_are_a_clip(prepared):
+    """Recipes know a ReLU6 by that name."""
+    assert list(sources(prepared(clipped(0.75, 1.25))).values()) == ["clip"]
+
+
+def test_a_maximum_that_others_read_stays(prepared):
+    """Beside the clip."""
+    model = prepared(clipped(0.75, 1.25, first_read_twice=True))
+    assert sorted(sources(model).values()) == ["clip", "maximum"]
+
+
+def test_bounds_that_cross_are_no_clip(weighted):
+    """The minimum comes last and gives the upper bound everywhere; a clip would give the lower one."""
+    model = prepare(weighted(clipped(1.25, 0.75)))
+    assert list(sources(model).values()) == ["maximum", "minimum"]

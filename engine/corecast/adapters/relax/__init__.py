@@ -14,6 +14,7 @@ from corecast.adapters.relax.bundle import (
 from corecast.adapters.relax.compile import Passes, PlanMismatchError, check_plan, compile_plan
 from corecast.adapters.relax.emulate import emulate, emulated_dtypes
 from corecast.adapters.relax.fold import fold
+from corecast.adapters.relax.functions import joined, others_of
 from corecast.adapters.relax.load import load
 from corecast.adapters.relax.model import Model, ModelError, Origin
 from corecast.adapters.relax.pipeline import recipe_pass
@@ -46,7 +47,9 @@ __all__ = [
     "emulated_dtypes",
     "enumerate_calls",
     "fold",
+    "joined",
     "load",
+    "others_of",
     "prepare",
     "read_bundle",
     "recast",

@@ -12,7 +12,8 @@ from tvm.ir import IRModule
 from corecast.adapters import bundle
 from corecast.adapters.bundle import MODULE, BundleError, Report, record_verification, refuse_existing
 from corecast.adapters.relax.apply import Conversion
-from corecast.adapters.relax.model import Model
+from corecast.adapters.relax.functions import Separated, joined, separate
+from corecast.adapters.relax.model import MAIN, Model, ModelError
 
 __all__ = ["Bundle", "BundleError", "Report", "read_bundle", "record_verification", "refuse_existing", "write_bundle"]
 
@@ -35,11 +36,12 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         tvm=version("apache-tvm"),
         model=conversion.prepared.name,
         fingerprint=conversion.before.fingerprint,
+        function=conversion.prepared.function,
         origin=bundle.absolute(conversion.prepared.origin),
         predicted=conversion.plan.predicted,
         realised=conversion.realised,
     )
-    module = conversion.converted.module
+    module = joined(conversion.converted)
     texts = {MODULE: tvm.ir.save_json(module), SCRIPT: module.script(show_meta=False)}
     bundle.write_folder(path, conversion.plan, texts, conversion.converted.parameters, report)
     return Bundle(path, conversion.plan, conversion.converted, report)
@@ -48,21 +50,23 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
 def read_bundle(path: str | Path) -> Bundle:
     """Read a bundle. Raises `BundleError` with the part that is missing or damaged, `NoRelayError` for a Relay one."""
     path = Path(path)
-    report, plan, module, parameters = bundle.read_folder(path, "relax", _read_module, _arguments)
-    return Bundle(path, plan, Model(module, parameters, report.model, report.origin), report)
+    report, plan, separated, parameters = bundle.read_folder(path, "relax", _read_module, _arguments)
+    model = Model(separated.module, parameters, report.model, report.origin, separated.function, separated.others)
+    return Bundle(path, plan, model, report)
 
 
-def _arguments(module: IRModule) -> list[str]:
-    return [var.name for var in module["main"].params]
+def _arguments(separated: Separated) -> list[str]:
+    return [var.name for var in separated.module[MAIN].params]
 
 
-def _read_module(text: str) -> IRModule:
+def _read_module(text: str, report: Report) -> Separated:
     try:
         module: Any = tvm.ir.load_json(text)
     except Exception as error:  # TVM raises whatever its reader met
         raise ValueError(f"{MODULE} is no module of this TVM") from error
     if not isinstance(module, IRModule):
         raise ValueError(f"{MODULE} holds a {type(module).__name__}, not a module")
-    if "main" not in [var.name_hint for var in module.get_global_vars()]:
-        raise ValueError(f"{MODULE} has no function `main`")
-    return module
+    try:
+        return separate(module, report.function)
+    except ModelError as error:
+        raise ValueError(f"{MODULE}: {error.problems[0].message}") from error

@@ -6,6 +6,7 @@ Nothing is simplified here: the loaded model is what every conversion is checked
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 
+from corecast.adapters.relax.functions import separate
 from corecast.adapters.relax.importer import import_onnx
-from corecast.adapters.relax.model import FEW, Array, Model, ModelError, Origin
+from corecast.adapters.relax.model import FEW, MAIN, Array, Model, ModelError, Origin
 from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
 from corecast.adapters.relax.survey import input_count
 from corecast.adapters.relax.tensors import array_of, type_of
@@ -30,24 +32,29 @@ def load(
     *,
     weights: str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    function: str | None = None,
 ) -> Model:
     """Read an ONNX file, a program that `torch.export.save` wrote (`.pt2`), a Relax module that TVM saved as JSON, or
     take an `IRModule`.
 
     `weights="random:SEED"` fills the weights of an ONNX model, `shapes` gives its inputs other shapes than the file's.
+    `function` names the function of a module to take: without it `main`, or the only public one. Its others stay.
     Raises `ModelError`.
     """
     if isinstance(source, IRModule):
-        return _from_module(source, "module", None, weights, shapes)
+        return _from_module(source, "module", None, weights, shapes, function)
     path = Path(source)
     content = read_content(path)
     if content[:64].lstrip().startswith(b"{"):
-        origin = Origin.of(path, content, None, None)
-        return _from_module(_parse_json(path, content), path.name, origin, weights, shapes)
+        origin = Origin.of(path, content, function=function)
+        return _from_module(_parse_json(path, content), path.name, origin, weights, shapes, function)
     if content.startswith(b"PK") and path.suffix == ".pt2":
-        origin = Origin.of(path, content, None, None)
-        return _from_module(_parse_exported(path), path.name, origin, weights, shapes)
+        origin = Origin.of(path, content, function=function)
+        return _from_module(_parse_exported(path), path.name, origin, weights, shapes, function)
     model = _parse_onnx(path, content)
+    if function not in (None, MAIN):
+        help = "an ONNX model is one function, `main`"
+        raise ModelError.of("no-function", f"{path} has no function `{function}`", help)
     origin = Origin.of(path, content + _external(model, path), weights, shapes)
     _read_external(model, path)
     model = fill(model, weights) if weights is not None else model
@@ -153,6 +160,7 @@ def _from_module(
     origin: Origin | None,
     weights: str | None,
     shapes: Mapping[str, Sequence[int]] | None,
+    function: str | None,
 ) -> Model:
     if weights is not None or shapes:
         raise ModelError.of(
@@ -160,19 +168,16 @@ def _from_module(
             "weights are filled and shapes are given for ONNX models only",
             "a Relax module has both already",
         )
-    functions = {var.name_hint: function for var, function in module.functions_items()}
-    if not isinstance(functions.get("main"), relax.Function):
-        raise ModelError.of(
-            "no-main", "the module has no Relax function `main`", f"its functions are {', '.join(sorted(functions))}"
-        )
-    return _assemble(module, name, origin, {}, {})
+    taken, module, others = separate(module, function)
+    shown = name if taken == MAIN else f"{name}:{taken}"
+    return replace(_assemble(module, shown, origin, {}, {}), function=taken, others=others)
 
 
 def _assemble(
     module: IRModule, name: str, origin: Origin | None, names: Mapping[Var, str], labels: Mapping[Any, str]
 ) -> Model:
     """Take the weights out of `main` and put the names on its bindings."""
-    main = module["main"]
+    main = module[MAIN]
     attached = list(main.attrs["params"]) if main.attrs and "params" in main.attrs else []
     count = len(main.params) - len(attached)
     if (missing := count - input_count(main)) > 0:

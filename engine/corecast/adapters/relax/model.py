@@ -13,10 +13,13 @@ from tvm.ir import IRModule
 from corecast.adapters.source import ModelError, Origin
 from corecast.adapters.weights_file import Array
 
-__all__ = ["FEW", "Array", "Model", "ModelError", "Origin"]
+__all__ = ["FEW", "MAIN", "Array", "Model", "ModelError", "Origin"]
 
 # Constants up to this many elements stay in the module: epsilons, bounds, small shapes. Larger ones are weights.
 FEW = 16
+
+# What the function that is converted is called here, whatever its module calls it.
+MAIN = "main"
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,20 @@ class Model:
     """A module whose `main` takes the real inputs first and then one argument for each parameter, in their order.
 
     The attribute `num_input` of `main` counts the real inputs. Binding variables carry the source model's node names.
+    `module` holds `main` and what it calls; `function` is what `main` was called in the module that it came from, and
+    `others` are the functions of that module which stay as they are.
     """
 
     module: IRModule
     parameters: Mapping[str, Array]
     name: str
     origin: Origin | None = None
+    function: str = MAIN
+    others: IRModule | None = None
 
     @property
     def main(self) -> relax.Function:
-        return self.module["main"]
+        return self.module[MAIN]
 
     @property
     def inputs(self) -> tuple[relax.Var, ...]:
@@ -57,5 +64,5 @@ class Model:
     def with_main(self, main: relax.Function, parameters: Mapping[str, Array]) -> Model:
         """The same model with another `main`; other functions of the module stay."""
         module = self.module.clone()
-        module.update_func(module.get_global_var("main"), main)
+        module.update_func(module.get_global_var(MAIN), main)
         return replace(self, module=module, parameters=parameters)

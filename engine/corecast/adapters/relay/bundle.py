@@ -63,7 +63,7 @@ def read_bundle(path: str | Path) -> Bundle:
     return Bundle(path, plan, Model(_with_weights(module, parameters), report.model, report.origin), report)
 
 
-def _read_module(text: str) -> IRModule:
+def _read_module(text: str, report: Report) -> IRModule:  # noqa: ARG001
     try:
         return read_module(text, MODULE)
     except ModelError as error:

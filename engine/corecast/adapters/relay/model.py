@@ -23,7 +23,13 @@ class Model:
     origin: Origin | None = None
 
 
-def load(path: str | Path, *, weights: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
+def load(
+    path: str | Path,
+    *,
+    weights: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    function: str | None = None,
+) -> Model:
     """Read a Relay module that `tvm.ir.save_json` has written; `weights` and `shapes` are for ONNX files alone.
 
     Raises:
@@ -31,6 +37,8 @@ def load(path: str | Path, *, weights: str | None = None, shapes: Mapping[str, S
         NoRelaxError: where it holds a Relax module.
     """
     path = Path(path)
+    if function not in (None, "main"):
+        raise ModelError.of("no-function", "of a Relay module `main` is converted, and no other function")
     if weights is not None or shapes:
         message, help = "weights are filled and shapes are given for ONNX models only", "a Relay module has both"
         raise ModelError.of("not-onnx", message, help)
