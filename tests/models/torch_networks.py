@@ -6,8 +6,9 @@ Each function gives a module in evaluation mode and the inputs to trace it with.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import transformers
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Traced:
-    """A module in evaluation mode, and example inputs by the names of its `forward`."""
+    """A module in evaluation mode, example inputs by the names of its `forward`, and the sizes that shall stay open."""
 
     module: nn.Module
     inputs: dict[str, Tensor]
+    open_sizes: dict[str, dict[int, torch.export.Dim]] = field(default_factory=dict)
 
 
 class Outputs(nn.Module):
@@ -39,12 +41,12 @@ class FromImage(Outputs):
 
 class FromTokens(Outputs):
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        return getattr(self.model(input_ids=tokens, attention_mask=mask, use_cache=False), self.result)
-
-
-class FromMaskedTokens(Outputs):
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         return getattr(self.model(input_ids=tokens, attention_mask=mask), self.result)
+
+
+class FromCausalTokens(Outputs):
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return getattr(self.model(input_ids=tokens, attention_mask=mask, use_cache=False), self.result)
 
 
 def _image(size: int, batch: int = 1) -> dict[str, Tensor]:
@@ -52,16 +54,34 @@ def _image(size: int, batch: int = 1) -> dict[str, Tensor]:
 
 
 def _classifier(model: nn.Module, size: int) -> Traced:
-    return Traced(FromImage(_lively(model), "logits"), _image(size))
+    return Traced(_lively(FromImage(model, "logits"), _image(size, 4)), _image(size))
 
 
-def _lively(model: nn.Module) -> nn.Module:
-    """Statistics of the batch norms as after training: about one, and each its own."""
+# The norm (or scale) behind which a residual branch joins its stream: training leaves it small.
+_ENDS_A_BRANCH = (
+    r"layers\.\d+\.layer\.(1|2)\.normalization\.weight|reduce_1x1\.normalization\.weight|project_bn\.weight"
+    r"|layer_scale_parameter"
+)
+
+
+def _lively(model: nn.Module, inputs: dict[str, Tensor]) -> nn.Module:
+    """Weights that keep the size of the data, and batch norms that have seen some: no signal dies on its way.
+
+    What a published network has from training; fresh ones start with weights of 0.02 and biases of nothing.
+    """
     for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0, (module.weight[0].numel()) ** -0.5)
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_var, 0.8, 1.2)
-            nn.init.normal_(module.running_mean, 0, 0.05)
+            module.reset_running_stats()
+            module.momentum = None
+        if isinstance(getattr(module, "bias", None), nn.Parameter):
             nn.init.normal_(module.bias, 0, 0.05)
+    for name, parameter in model.named_parameters():
+        if re.search(_ENDS_A_BRANCH, name):
+            nn.init.constant_(parameter, 0.2)
+    with torch.no_grad():
+        model.train()(**inputs)
     return model.eval()
 
 
@@ -84,7 +104,10 @@ def efficientnet_b0() -> Traced:
     config = transformers.EfficientNetConfig(
         image_size=224, width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280, dropout_rate=0.2
     )
-    return _classifier(transformers.EfficientNetForImageClassification(config), 64)
+    model = transformers.EfficientNetForImageClassification(config)
+    # The published network pools whatever is left of the image; this class pools windows of 1280 by 1280 for that.
+    model.efficientnet.pooler = nn.AdaptiveAvgPool2d(1)
+    return _classifier(model, 64)
 
 
 def convnext_tiny() -> Traced:
@@ -100,16 +123,20 @@ def vit_tiny() -> Traced:
 
 
 def unet() -> Traced:
-    return Traced(_lively(UNet()), _image(32))
+    return Traced(_lively(UNet(), _image(32, 4)), _image(32))
 
 
 def bert_mini() -> Traced:
     """Four layers of width 256: the smallest BERT published with a head of its own."""
-    config = transformers.BertConfig(
+    config = _bert_mini()
+    tokens = _tokens(config.vocab_size)
+    return Traced(_lively(FromTokens(transformers.BertForSequenceClassification(config), "logits"), tokens), tokens)
+
+
+def _bert_mini() -> transformers.BertConfig:
+    return transformers.BertConfig(
         hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024, vocab_size=30522
     )
-    model = transformers.BertForSequenceClassification(config).eval()
-    return Traced(FromMaskedTokens(model, "logits"), _tokens(config.vocab_size))
 
 
 def llama_tiny() -> Traced:
@@ -122,13 +149,76 @@ def llama_tiny() -> Traced:
         num_key_value_heads=2,
         vocab_size=4096,
     )
-    model = transformers.LlamaForCausalLM(config).eval()
-    return Traced(FromTokens(model, "logits"), _tokens(config.vocab_size))
+    tokens = _tokens(config.vocab_size)
+    return Traced(_lively(FromCausalTokens(transformers.LlamaForCausalLM(config), "logits"), tokens), tokens)
 
 
 def _tokens(vocabulary: int, batch: int = 1, length: int = 16) -> dict[str, Tensor]:
     tokens = torch.randint(0, vocabulary, (batch, length))
     return {"tokens": tokens, "mask": torch.ones_like(tokens)}
+
+
+def resnet18_open_batch() -> Traced:
+    return _with_open_batch(resnet18())
+
+
+def bert_mini_open_batch() -> Traced:
+    return _with_open_batch(bert_mini())
+
+
+def _with_open_batch(traced: Traced) -> Traced:
+    """The same, traced with a batch of two whose size stays open."""
+    batch = torch.export.Dim("batch", min=1, max=64)
+    inputs = {name: torch.cat([tensor, tensor]) for name, tensor in traced.inputs.items()}
+    return Traced(traced.module, inputs, {name: {0: batch} for name in inputs})
+
+
+def bert_masked() -> Traced:
+    """Its decoder shares the weight of its word embeddings."""
+    config = _bert_mini()
+    tokens = _tokens(config.vocab_size)
+    return Traced(_lively(FromTokens(transformers.BertForMaskedLM(config), "logits"), tokens), tokens)
+
+
+def llama_bfloat16() -> Traced:
+    traced = llama_tiny()
+    return Traced(traced.module.to(torch.bfloat16), traced.inputs)
+
+
+def resnet18_float16() -> Traced:
+    traced = resnet18()
+    return Traced(traced.module.half(), {name: tensor.half() for name, tensor in traced.inputs.items()})
+
+
+class Spectrum(nn.Module):
+    """A convolution of what `fft` makes of its input: an operator that TVM has no counterpart of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(torch.fft.rfft2(image).abs())
+
+
+def spectrum() -> Traced:
+    return Traced(Spectrum().eval(), _image(32))
+
+
+class TwoScales(nn.Module):
+    """A U-Net's logits and, beside them, what a coarser head says: a nest of results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = UNet(levels=2)
+        self.coarse = nn.Conv2d(3, 2, 4, stride=4)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.fine(image), {"coarse": self.coarse(image)}
+
+
+def two_scales() -> Traced:
+    return Traced(_lively(TwoScales(), _image(32, 4)), _image(32))
 
 
 NETWORKS: dict[str, Callable[[], Traced]] = {
@@ -141,6 +231,13 @@ NETWORKS: dict[str, Callable[[], Traced]] = {
     "ViT-tiny": vit_tiny,
     "BERT-mini": bert_mini,
     "Llama, 2 blocks": llama_tiny,
+    "ResNet-18, open batch": resnet18_open_batch,
+    "BERT-mini, open batch": bert_mini_open_batch,
+    "BERT-mini, tied weights": bert_masked,
+    "ResNet-18 in float16": resnet18_float16,
+    "Llama in bfloat16": llama_bfloat16,
+    "several results": two_scales,
+    "spectrum": spectrum,
 }
 
 

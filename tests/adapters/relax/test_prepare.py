@@ -397,3 +397,23 @@ def test_bounds_that_cross_are_no_clip(weighted):
     """The minimum comes last and gives the upper bound everywhere; a clip would give the lower one."""
     model = prepare(weighted(clipped(1.25, 0.75)))
     assert list(sources(model).values()) == ["maximum", "minimum"]
+
+
+@I.ir_module
+class PooledWithPlaces:
+    @R.function
+    def main(x: X) -> R.Tensor((2, 8, 3, 3), "float32"):
+        R.func_attr({"num_input": 1})
+        with R.dataflow():
+            pooled = R.nn.max_pool2d(x, pool_size=[2, 2], strides=[2, 2])
+            places = R.zeros_like(pooled)
+            both = (pooled, places)
+            data = both[0]
+            y = R.nn.relu(data)
+            R.output(y)
+        return y
+
+
+def test_a_part_of_a_tuple_is_read_without_it(prepared):
+    """PyTorch's exporter pairs a pooled image with the places of its maxima, which nobody reads."""
+    assert list(sources(prepared(PooledWithPlaces)).values()) == ["nn.max_pool2d", "nn.relu"]

@@ -35,7 +35,7 @@ def import_onnx(
     importer = _Importer(model.graph, shapes)
     module = importer.run(_opset(model))
     labels = importer.labels()
-    return module, _binding_names(module["main"], labels), labels
+    return module, binding_names(module["main"], labels), labels
 
 
 def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
@@ -126,7 +126,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         return labels
 
 
-def _binding_names(main: relax.Function, labels: Mapping[Any, str]) -> dict[Var, str]:
+def binding_names(main: relax.Function, labels: Mapping[Any, str]) -> dict[Var, str]:
     """A name for every binding: its node's for the call that does the node's work, with a suffix for the others."""
     groups: dict[str, list[relax.Binding]] = defaultdict(list)
     owners = _owners(main, labels)

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 
+from corecast.adapters.relax.exported import import_exported
 from corecast.adapters.relax.functions import separate
 from corecast.adapters.relax.importer import import_onnx
 from corecast.adapters.relax.model import FEW, MAIN, Array, Model, ModelError, Origin
@@ -50,7 +51,8 @@ def load(
         return _from_module(_parse_json(path, content), path.name, origin, weights, shapes, function)
     if content.startswith(b"PK") and path.suffix == ".pt2":
         origin = Origin.of(path, content, function=function)
-        return _from_module(_parse_exported(path), path.name, origin, weights, shapes, function)
+        module, names = import_exported(path)
+        return _from_module(module, path.name, origin, weights, shapes, function, names)
     model = _parse_onnx(path, content)
     if function not in (None, MAIN):
         help = "an ONNX model is one function, `main`"
@@ -120,23 +122,6 @@ def _without_weights_as_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _parse_exported(path: Path) -> IRModule:
-    """Import an exported program; the only thing here that needs PyTorch."""
-    try:
-        import torch
-        from tvm.relax.frontend.torch import from_exported_program
-    except ImportError:
-        help = "pip install 'corecast[torch]'"
-        raise ModelError.of(
-            "needs-torch", f"{path} is an exported program, and PyTorch is not installed", help
-        ) from None
-    try:
-        return from_exported_program(torch.export.load(path), keep_params_as_input=True)
-    except Exception as error:
-        message = f"TVM cannot import {path}: {last_line(error)}"
-        raise ModelError.of("import", message, "export it again with this PyTorch") from error
-
-
 def _parse_json(path: Path, content: bytes) -> IRModule:
     text = content.decode(errors="replace")
     if ir := ir_of(text):
@@ -161,6 +146,7 @@ def _from_module(
     weights: str | None,
     shapes: Mapping[str, Sequence[int]] | None,
     function: str | None,
+    names: Mapping[Var, str] | None = None,
 ) -> Model:
     if weights is not None or shapes:
         raise ModelError.of(
@@ -170,7 +156,7 @@ def _from_module(
         )
     taken, module, others = separate(module, function)
     shown = name if taken == MAIN else f"{name}:{taken}"
-    return replace(_assemble(module, shown, origin, {}, {}), function=taken, others=others)
+    return replace(_assemble(module, shown, origin, names or {}, {}), function=taken, others=others)
 
 
 def _assemble(
