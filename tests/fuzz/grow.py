@@ -224,6 +224,6 @@ def read_names(operand: Any) -> list[str]:
 
 def grow(seed: int) -> Network:
     """The network of a seed."""
-    from fuzz import moves, moves_of_axes  # noqa: F401 (they register their moves)
+    from fuzz import moves, moves_of_axes, moves_of_places  # noqa: F401 (they register their moves)
 
     return Growth(seed).grow()

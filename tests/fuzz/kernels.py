@@ -116,7 +116,8 @@ def _pool(call: Any, data: Array) -> Array:
     widths = [(first, last + max(0, more)) for (first, last), more in zip(sides, grown, strict=True)]
     kernel_axes = tuple(range(2 + dims, 2 + 2 * dims))
     if call.op.name.startswith("relax.nn.max"):
-        x = np.pad(x, [(0, 0), (0, 0), *widths], constant_values=-np.inf)
+        least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        x = np.pad(x, [(0, 0), (0, 0), *widths], constant_values=least)
         result = _windows(x, size, strides, dilation).max(axis=kernel_axes)
     else:
         # How many elements a window counts: those of the data, or those of the padding too.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fuzz.interpreter import Array, NoMeaning, kernel
+from fuzz.interpreter import Array, kernel
 from fuzz.kernels import numbers
 
 # ── elementwise ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -34,9 +34,14 @@ _plain(
     negative=np.negative, abs=np.abs, exp=np.exp, log=np.log, sqrt=np.sqrt, square=np.square, sign=np.sign,
     rsqrt=lambda x: 1 / np.sqrt(x), floor=np.floor, ceil=np.ceil, round=np.rint, trunc=np.trunc,
     sin=np.sin, cos=np.cos, tan=np.tan, sinh=np.sinh, cosh=np.cosh, tanh=np.tanh, erf=_erf,
+    asin=np.arcsin, acos=np.arccos, atan=np.arctan, asinh=np.arcsinh, acosh=np.arccosh, atanh=np.arctanh,
+    atan2=np.arctan2, log_add_exp=np.logaddexp, logical_xor=np.logical_xor,
+    bitwise_and=np.bitwise_and, bitwise_or=np.bitwise_or, bitwise_xor=np.bitwise_xor, bitwise_not=np.invert,
+    isnan=np.isnan, isinf=np.isinf, isfinite=np.isfinite, ones_like=np.ones_like, zeros_like=np.zeros_like,
     sigmoid=lambda x: 1 / (1 + np.exp(-x)), where=np.where,
     nn_relu=lambda x: np.maximum(x, 0), nn_silu=lambda x: x / (1 + np.exp(-x)),
     nn_gelu=lambda x: x * 0.5 * (1 + _erf(x / np.sqrt(2))),
+    nn_gelu_tanh=lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
     nn_selu=lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1)),
     shape_to_tensor=np.array,
 )  # fmt: skip
@@ -162,36 +167,6 @@ def _pad(call: Any, x: Array) -> Array:
     mode = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[attrs.pad_mode]
     extra = {"constant_values": float(attrs.pad_value)} if mode == "constant" else {}
     return np.pad(x, widths, mode=mode, **extra)
-
-
-@kernel("flip")
-def _flip(call: Any, x: Array) -> Array:
-    return np.flip(x, int(call.attrs.axis))
-
-
-@kernel("repeat")
-def _repeat(call: Any, x: Array) -> Array:
-    axis = call.attrs.axis
-    return np.repeat(x, int(call.attrs.repeats), None if axis is None else int(axis))
-
-
-@kernel("tile")
-def _tile(call: Any, x: Array) -> Array:
-    return np.tile(x, numbers(call.attrs.repeats, 1))
-
-
-@kernel("cumsum")
-def _cumsum(call: Any, x: Array) -> Array:
-    if call.attrs.exclusive:
-        raise NoMeaning("an exclusive cumsum")
-    axis = call.attrs.axis
-    return np.cumsum(x, None if axis is None else int(axis))
-
-
-@kernel("take")
-def _take(call: Any, x: Array, indices: Array) -> Array:
-    axis = call.attrs.axis
-    return np.take(x, indices, axis=None if axis is None else int(axis))
 
 
 # ── reductions and products ──────────────────────────────────────────────────────────────────────────────────────────

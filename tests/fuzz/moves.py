@@ -159,21 +159,32 @@ def resize(net: Growth, x: Value) -> None:
 
 # ── elementwise ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-UNARY = "relu silu gelu selu softplus".split()
-FUNCTIONS = "sigmoid tanh negative abs erf sin cos square round floor ceil sign".split()
+UNARY = "silu gelu gelu_tanh selu softplus".split()
+FUNCTIONS = """
+sigmoid tanh negative abs erf sin cos square round floor ceil sign sigmoid tanh negative abs atan asinh sinh cosh tan
+trunc exp
+""".split()
+# What is defined on a part of the numbers only, and what brings every number there.
+PARTIAL = {"sqrt": "abs", "log": "exp", "rsqrt": "exp", "asin": "tanh", "acos": "sin", "acosh": "cosh", "atanh": "erf"}
 
 
 @move(5)
 def activation(net: Growth, x: Value) -> None:
     if not x.is_float:
         return
-    kind = net.random.choices(["relu", "nn", "function", "clip", "leaky", "prelu"], [4, 1, 2, 2, 1, 0.5])[0]
+    kinds = ["relu", "nn", "function", "partial", "clip", "leaky", "prelu"]
+    kind = net.random.choices(kinds, [4, 1, 2, 0.5, 2, 1, 0.5])[0]
     if kind == "relu":
         net.add("nn.relu", x)
     elif kind == "nn":
         net.add(f"nn.{net.random.choice(UNARY)}", x)
     elif kind == "function":
         net.add(net.random.choice(FUNCTIONS), x)
+    elif kind == "partial":
+        op = net.random.choice(list(PARTIAL))
+        safe = net.add(PARTIAL[op], x)
+        if safe:
+            net.add(op, safe)
     elif kind == "clip":
         net.add("clip", x, min=net.choice(-1.0, 0.0), max=net.choice(1.0, 6.0))
     elif kind == "leaky":
@@ -233,14 +244,47 @@ def broadcast(net: Growth, x: Value) -> None:
         net.add(net.choice("add", "multiply", "maximum"), *((x, other) if net.chance(0.7) else (other, x)))
 
 
-@move(0.7)
+@move(1)
 def where(net: Growth, x: Value) -> None:
-    if x.is_float:
-        same = net.others(lambda y: y.shape == x.shape and y.dtype == x.dtype)
-        bound = net.weight(*(1 for _ in x.shape), dtype=x.dtype)
-        condition = net.add(net.choice("greater", "less_equal"), x, net.choice(bound, net.random.choice(same)))
-        if condition:
-            net.add("where", condition, x, net.choice(net.random.choice(same), bound))
+    """One value or another, by comparing; conditions are joined now and then."""
+    if not x.is_float:
+        return
+    same = net.others(lambda y: y.shape == x.shape and y.dtype == x.dtype)
+    bound = net.weight(*(1 for _ in x.shape), dtype=x.dtype)
+    compare = net.choice("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+    condition = net.add(compare, x, net.choice(bound, net.random.choice(same)))
+    if condition and net.chance(0.3):
+        other = net.random.choice(net.others(lambda y: y.shape == condition.shape and y.dtype == "bool"))
+        condition = net.add(net.choice("logical_and", "logical_or", "logical_xor"), condition, other)
+    if condition and net.chance(0.2):
+        condition = net.add(net.choice("logical_not", "bitwise_not"), condition)
+    if condition:
+        net.add("where", condition, x, net.choice(net.random.choice(same), bound))
+
+
+@move(0.8)
+def with_other_operators(net: Growth, x: Value) -> None:
+    """The binary operators that few networks have, and those that only look at a shape."""
+    if x.dtype != "float32" or "n" in x.shape[1:]:
+        return
+    same = net.others(lambda y: y.shape == x.shape and y.dtype == x.dtype)
+    other = net.random.choice(same)
+    kind = net.choice("divisor", "divisor", "plain", "like", "power", "finite")
+    if kind == "divisor":
+        positive = net.weight(*(size if net.chance(0.3) else 1 for size in x.shape), role="positive")
+        net.add(net.choice("floor_divide", "floor_mod", "mod"), x, positive)
+    elif kind == "plain":
+        net.add(net.choice("atan2", "log_add_exp"), x, other)
+    elif kind == "like":
+        made = net.add(net.choice("ones_like", "zeros_like"), x)
+        if made:
+            net.add("subtract", x, made)
+    elif kind == "power":
+        net.add("power", x, 2.0)
+    else:
+        made = net.add(net.choice("isnan", "isinf", "isfinite"), x)
+        if made:
+            net.add("where", made, other, x)
 
 
 @move(0.6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz.grow import MOST_ELEMENTS, Growth, Value, move
+from fuzz.grow import Growth, Value, move
 
 
 @move(2.2)
@@ -143,26 +143,3 @@ def part(net: Growth, x: Value) -> None:
         end.append(net.random.randint(first + 1, size))
         strides.append(net.choice(1, 1, 2))
     net.add("strided_slice", x, axes=axes, begin=begin, end=end, strides=strides)
-
-
-@move(0.8)
-def along_an_axis(net: Growth, x: Value) -> None:
-    """Flip, repeat, tile, sum up, look up: everything that names one axis."""
-    if x.dtype != "float32" or not x.rank or "n" in x.shape:
-        return
-    axis = net.random.randrange(x.rank)
-    kind = net.choice("flip", "repeat", "tile", "cumsum", "take", "broadcast_to")
-    if kind == "flip":
-        net.add("flip", x, axis=axis)
-    elif kind == "repeat" and 2 * x.elements() <= MOST_ELEMENTS:
-        net.add("repeat", x, repeats=2, axis=axis)
-    elif kind == "tile" and 2 * x.elements() <= MOST_ELEMENTS:
-        net.add("tile", x, repeats=[2 if place == axis else 1 for place in range(x.rank)])
-    elif kind == "cumsum":
-        net.add("cumsum", x, axis=axis)
-    elif kind == "take" and x.shape[axis] > 1:
-        net.add("take", x, net.weight(net.choice(1, 2, 3), dtype="int64", role="index"), axis=axis)
-    elif kind == "broadcast_to" and 2 * x.elements() <= MOST_ELEMENTS:
-        net.add(
-            "broadcast_to", x, shape=tuple(2 if size == 1 and place else size for place, size in enumerate(x.shape))
-        )

@@ -22,7 +22,7 @@ from corecast.lang import Source, format, parse
 from corecast.model import Layer, LayerTable
 from corecast.plan import Plan, PlanError, format_plan, parse_plan, plan
 from corecast.recipe import ChangeDType, ChangeLayout, Keep
-from fuzz import kernels, kernels_of_axes, network  # noqa: F401 (kernels register what operators mean)
+from fuzz import kernels, kernels_of_axes, kernels_of_places, network  # noqa: F401 (kernels register themselves)
 from fuzz.expectations import PREDICTIONS_ARE_EXACT
 from fuzz.interpreter import Array, NoMeaning, evaluate
 from fuzz.network import Network

@@ -22,7 +22,7 @@ def test_a_report_says_what_happens(report: Path, tmp_path: Path, capfd: pytest.
     except Exception as error:
         kind = type(error)
         name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        said = f"{name}: {str(error).strip().splitlines()[-1]}"
+        said = f"{name}: {str(error).strip()}"
     else:
         said = capfd.readouterr().out.strip()
     assert said == blocks["text"].strip()

@@ -110,8 +110,13 @@ def _evaluated(binding: Binding, known: Mapping[Var, Known], fields: Mapping[Var
     if not isinstance(value, Call) or static_shape(value.ty) is None:
         return None
     evaluate = EVALUATE.get(getattr(value.op, "name", ""))
-    operands = [_operand(argument, known) for argument in value.args if not isinstance(argument, relax.ShapeExpr)]
-    if evaluate is None or any(operand is None for operand in operands):
+    if evaluate is None:
+        return None
+    arguments = [
+        part for argument in value.args for part in (argument.fields if isinstance(argument, Tuple) else [argument])
+    ]
+    operands = [_operand(argument, known) for argument in arguments if not isinstance(argument, relax.ShapeExpr)]
+    if any(operand is None for operand in operands):
         return None
     found = [operand for operand in operands if operand is not None]
     # Values that TVM would compute in the result's type are computed in it here too.
@@ -181,6 +186,20 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+def _joined(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Several arrays along one axis."""
+    return lambda call, *arrays: function(arrays, axis=int(call.attrs.axis or 0))
+
+
+def _reduced(function: Callable[..., Array]) -> Callable[..., Array]:
+    def reduce(call: Call, array: Array) -> Array:
+        axes = call.attrs.axis
+        axis = None if axes is None else tuple(int(axis) for axis in axes)
+        return function(array, axis=axis, keepdims=bool(call.attrs.keepdims))
+
+    return reduce
+
+
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """A numpy function that needs the operands only, and not the call."""
     return lambda _call, *arrays: function(*arrays)
@@ -195,6 +214,12 @@ EVALUATE: dict[str, Callable[..., Any]] = {
     "relax.permute_dims": _transposed,
     "relax.layout_transform": _layout_transformed,
     "relax.astype": _cast,
+    "relax.stack": _joined(np.stack),
+    "relax.concat": _joined(np.concatenate),
+    "relax.sum": _reduced(np.sum),
+    "relax.max": _reduced(np.max),
+    "relax.min": _reduced(np.min),
+    "relax.mean": _reduced(np.mean),
     "relax.add": _plain(np.add),
     "relax.subtract": _plain(np.subtract),
     "relax.multiply": _plain(np.multiply),
