@@ -102,8 +102,9 @@ class Growth:
         return [item for index in range(len(fields)) if (item := self.add("item", name, index=index)) is not None]
 
     def weight(self, *shape: int | str, dtype: str = "float32", role: str = "weight") -> str:
-        """A weight of this shape: now and then one that is there already."""
-        tensor = Tensor(tuple(shape), dtype, self.random.random() < self.constants, role)
+        """A weight of this shape, one in place of a dynamic size: now and then one that is there already."""
+        shape = tuple(1 if isinstance(size, str) else size for size in shape)
+        tensor = Tensor(shape, dtype, self.random.random() < self.constants, role)
         fitting = [
             name for name, old in self.weights.items() if (old.shape, old.role, old.dtype) == (shape, role, dtype)
         ]

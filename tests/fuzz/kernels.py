@@ -187,7 +187,11 @@ def _along(vector: Array, axes: list[int], rank: int) -> Array:
 
 
 def _places(axes: Any, rank: int) -> list[int]:
-    return [axis % rank for axis in numbers(axes, 1)]
+    """The axes in ascending order: TVM types the weights of others by their order, and computes them by this one."""
+    places = [axis % rank for axis in numbers(axes, 1)]
+    if places != sorted(places):
+        raise NoMeaning(f"a norm over the axes {places}")
+    return places
 
 
 def _normal(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
