@@ -9,7 +9,7 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from fuzz.network import DYNAMIC, Network, Shape, Step, Tensor, expression
+from fuzz.network import DYNAMIC, Network, Shape, Step, Tensor, expression, leaves
 
 # A value of more elements is not grown from: running it would take longer than it is worth.
 MOST_ELEMENTS = 1500
@@ -66,6 +66,7 @@ class Growth:
         self.steps: list[Step] = []
         self.values: list[Value] = []
         self.is_dynamic = self.random.random() < 0.08
+        self.dtype = "float16" if self.random.random() < 0.05 else "float32"
         self.names = self.random.choice(["operators", "operators", "lv", "same", "nodes"])
         self.constants = self.random.choice([0.0, 0.0, 0.5, 1.0])
         self._made: dict[str, Any] = {}
@@ -101,9 +102,10 @@ class Growth:
         fields = self._made[name].ty.fields
         return [item for index in range(len(fields)) if (item := self.add("item", name, index=index)) is not None]
 
-    def weight(self, *shape: int | str, dtype: str = "float32", role: str = "weight") -> str:
+    def weight(self, *shape: int | str, dtype: str | None = None, role: str = "weight") -> str:
         """A weight of this shape, one in place of a dynamic size: now and then one that is there already."""
         shape = tuple(1 if isinstance(size, str) else size for size in shape)
+        dtype = dtype or self.dtype
         tensor = Tensor(shape, dtype, self.random.random() < self.constants, role)
         fitting = [
             name for name, old in self.weights.items() if (old.shape, old.role, old.dtype) == (shape, role, dtype)
@@ -115,12 +117,13 @@ class Growth:
         self._made[name] = relax.Var(name, relax.TensorType(list(shape), dtype))
         return name
 
-    def argument(self, *shape: int | str) -> Value:
+    def argument(self, *shape: int | str, dtype: str | None = None, role: str = "weight") -> Value:
         name = f"x{len(self.arguments)}"
-        self.arguments[name] = Tensor(tuple(shape))
+        dtype = dtype or self.dtype
+        self.arguments[name] = Tensor(tuple(shape), dtype, role=role)
         sizes = [self._sizes.get(size, size) for size in shape]
-        self._made[name] = relax.Var(name, relax.TensorType(sizes, "float32"))
-        self.values.append(Value(name, tuple(shape), "float32"))
+        self._made[name] = relax.Var(name, relax.TensorType(sizes, dtype))
+        self.values.append(Value(name, tuple(shape), dtype))
         return self.values[-1]
 
     def others(self, fits: Callable[[Value], bool]) -> list[Value]:
@@ -146,11 +149,12 @@ class Growth:
             source = self._source()
             if source is not None:
                 self.random.choices(moves, weights)[0](self, source)
+        returns = self._returns()
         return Network(
             arguments=self.arguments,
-            weights=self._used(),
+            weights=self._used(returns),
             steps=tuple(self.steps),
-            returns=self._returns(),
+            returns=returns,
             is_dataflow=self.chance(0.9),
         )
 
@@ -160,7 +164,11 @@ class Growth:
         rank = self.random.choices([2, 3, 4, 5], [1, 2, 8, 1])[0]
         space = [self.random.randint(2, 9 if rank < 5 else 5) for _ in range(rank - 2)]
         order = [batch, channels, *space] if self.chance(0.9) else [batch, *space, channels]
-        self.argument(*order)
+        if self.chance(0.03):
+            words = self.argument(batch, self.random.randint(1, 5), dtype="int64", role="index")
+            self.add("take", self.weight(3, channels), words, axis=0)
+        else:
+            self.argument(*order)
 
     def _source(self) -> Value | None:
         """One of the latest values most of the time."""
@@ -177,12 +185,14 @@ class Growth:
         )
         while self.chance(0.2):
             names.append(self.random.choice(self.values).name)
+        if self.weights and self.chance(0.02):
+            names.append(self.random.choice(list(self.weights)))
         if len(names) == 1:
             return names[0] if self.chance(0.95) else (names[0],)
         return (names[0], tuple(names[1:])) if self.chance(0.15) else tuple(names)
 
-    def _used(self) -> dict[str, Tensor]:
-        read = {name for step in self.steps for name in read_names(step.operands)}
+    def _used(self, returns: Any) -> dict[str, Tensor]:
+        read = {name for step in self.steps for name in read_names(step.operands)} | set(leaves(returns))
         return {name: tensor for name, tensor in self.weights.items() if name in read}
 
     def _name(self, op: str) -> str:

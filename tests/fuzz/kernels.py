@@ -255,3 +255,13 @@ def _softmax(call: Any, x: Array) -> Array:
 def _log_softmax(call: Any, x: Array) -> Array:
     shifted = x - x.max(axis=int(call.attrs.axis), keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=int(call.attrs.axis), keepdims=True))
+
+
+@kernel("nn.attention")
+def _attention(call: Any, query: Array, key: Array, value: Array) -> Array:
+    if call.attrs.scale is not None or call.attrs.causal_mask is not None:
+        raise NoMeaning("attention with a scale or a mask")
+    q, k, v = (tensor.swapaxes(1, 2) for tensor in (query, key, value))
+    scores = q @ k.swapaxes(2, 3) / np.sqrt(query.shape[3])
+    powers = np.exp(scores - scores.max(axis=3, keepdims=True))
+    return ((powers / powers.sum(axis=3, keepdims=True)) @ v).swapaxes(1, 2)

@@ -7,8 +7,8 @@ from fuzz.grow import Growth, Value, move
 CONVOLUTIONS = {3: ("nn.conv1d", "NCW", "OIW"), 4: ("nn.conv2d", "NCHW", "OIHW"), 5: ("nn.conv3d", "NCDHW", "OIDHW")}
 
 
-def is_image(x: Value) -> bool:
-    return x.dtype == "float32" and x.rank in CONVOLUTIONS and all(isinstance(size, int) for size in x.shape[1:])
+def is_image(net: Growth, x: Value) -> bool:
+    return x.dtype == net.dtype and x.rank in CONVOLUTIONS and all(isinstance(size, int) for size in x.shape[1:])
 
 
 # ── layers with weights ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -17,10 +17,10 @@ def is_image(x: Value) -> bool:
 @move(16)
 def convolution(net: Growth, x: Value) -> None:
     """Plain, grouped, depthwise, strided, dilated, asymmetrically padded; with a bias half of the time."""
-    images = [value for value in net.values[-6:] if is_image(value)]
-    if not is_image(x) and images:
+    images = [value for value in net.values[-6:] if is_image(net, value)]
+    if not is_image(net, x) and images:
         x = net.random.choice(images)
-    if not is_image(x):
+    if not is_image(net, x):
         return
     op, data, kernel = CONVOLUTIONS[x.rank]
     channels, *space = x.shape[1:]
@@ -39,7 +39,9 @@ def convolution(net: Growth, x: Value) -> None:
     if net.chance(0.06):
         _natively_last(net, x, outputs, sizes, attributes)
         return
-    weight = net.weight(outputs, channels // groups, *sizes)
+    # Now and then a kernel that is no weight.
+    kernels = net.weight if net.chance(0.97) else net.argument
+    weight = kernels(outputs, channels // groups, *sizes)
     made = net.add(op, x, weight, data_layout=data, kernel_layout=kernel, **attributes)
     if made and net.chance(0.5):
         biased(net, made)
@@ -69,7 +71,7 @@ def biased(net: Growth, x: Value) -> Value | None:
 
 @move(1)
 def batch_norm(net: Growth, x: Value) -> Value | None:
-    if not is_image(x):
+    if not is_image(net, x):
         return None
     axis = net.choice(1, 1, 1, x.rank - 1)
     size = x.shape[axis]
@@ -80,7 +82,7 @@ def batch_norm(net: Growth, x: Value) -> Value | None:
 
 @move(1.5)
 def transposed_convolution(net: Growth, x: Value) -> None:
-    if not is_image(x):
+    if not is_image(net, x):
         return
     op, data, _ = CONVOLUTIONS[x.rank]
     channels, *space = x.shape[1:]
@@ -120,12 +122,19 @@ def matmul(net: Growth, x: Value) -> None:
             net.add("matmul", *((x, turned) if net.chance(0.5) else (turned, x)))
 
 
+@move(0.3)
+def attention(net: Growth, x: Value) -> None:
+    """One call for all of it, with axes of fixed meanings: batch, sequence, heads, depth."""
+    if x.dtype == "float32" and x.rank == 4 and "n" not in x.shape:
+        net.add("nn.attention", x, x, x)
+
+
 # ── pooling, resizing ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @move(2)
 def pool(net: Growth, x: Value) -> None:
-    if not is_image(x):
+    if not is_image(net, x):
         return
     dims = x.rank - 2
     size, stride = net.choice(1, 2, 2, 3), net.choice(1, 2, 2)
@@ -141,14 +150,14 @@ def pool(net: Growth, x: Value) -> None:
 
 @move(0.7)
 def adaptive_pool(net: Growth, x: Value) -> None:
-    if is_image(x):
+    if is_image(net, x):
         dims = x.rank - 2
         net.add(f"nn.adaptive_avg_pool{dims}d", x, output_size=[net.choice(1, 1, 2, 3)] * dims)
 
 
 @move(0.7)
 def resize(net: Growth, x: Value) -> None:
-    if is_image(x) and x.rank == 4:
+    if is_image(net, x) and x.rank == 4:
         method, mode, rounding = net.choice(
             ("nearest_neighbor", "asymmetric", "floor"), ("linear", "half_pixel", ""), ("linear", "align_corners", "")
         )
@@ -227,7 +236,7 @@ def with_a_number(net: Growth, x: Value) -> None:
 @move(1)
 def squeeze_and_excite(net: Growth, x: Value) -> None:
     """A value times a gate that is broadcast over some of its axes."""
-    if is_image(x):
+    if is_image(net, x):
         axes = list(range(2, x.rank)) if net.chance(0.7) else [net.random.randrange(x.rank)]
         mean = net.add("mean", x, axis=axes, keepdims=True)
         gate = net.add("sigmoid", mean) if mean else None
@@ -265,7 +274,7 @@ def where(net: Growth, x: Value) -> None:
 @move(0.8)
 def with_other_operators(net: Growth, x: Value) -> None:
     """The binary operators that few networks have, and those that only look at a shape."""
-    if x.dtype != "float32" or "n" in x.shape[1:]:
+    if x.dtype != net.dtype or "n" in x.shape[1:]:
         return
     same = net.others(lambda y: y.shape == x.shape and y.dtype == x.dtype)
     other = net.random.choice(same)
@@ -306,7 +315,7 @@ def quantized(net: Growth, x: Value) -> None:
 
 @move(0.5)
 def dropout(net: Growth, x: Value) -> None:
-    if x.dtype == "float32" and x.rank:
+    if x.dtype == net.dtype and x.rank:
         net.items("nn.dropout", x, rate=0.5)
 
 
@@ -320,13 +329,13 @@ def another_name(net: Growth, x: Value) -> None:
 
 @move(1.2)
 def softmax(net: Growth, x: Value) -> None:
-    if x.dtype == "float32" and x.rank:
+    if x.dtype == net.dtype and x.rank:
         net.add(net.choice("nn.softmax", "nn.softmax", "nn.log_softmax"), x, axis=net.random.randrange(-x.rank, x.rank))
 
 
 @move(1.5)
 def norm(net: Growth, x: Value) -> None:
-    if x.dtype != "float32" or x.rank < 2 or "n" in x.shape[1:]:
+    if x.dtype != net.dtype or x.rank < 2 or "n" in x.shape[1:]:
         return
     kind = net.choice("layer", "layer", "group", "instance", "rms")
     channels = x.shape[1]

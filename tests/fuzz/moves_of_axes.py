@@ -65,7 +65,7 @@ def reduction(net: Growth, x: Value) -> None:
 
 @move(0.3)
 def index_of_the_largest(net: Growth, x: Value) -> None:
-    if x.dtype == "float32" and x.rank:
+    if x.dtype == net.dtype and x.rank:
         net.add(net.choice("argmax", "argmin"), x, axis=net.random.randrange(x.rank), keepdims=net.chance(0.5))
 
 
@@ -120,7 +120,7 @@ def ones(net: Growth, x: Value) -> None:
 
 @move(1)
 def pad(net: Growth, x: Value) -> None:
-    if x.dtype != "float32" or not x.rank or "n" in x.shape[1:]:
+    if x.dtype != net.dtype or not x.rank or "n" in x.shape[1:]:
         return
     mode = net.random.choices(["constant", "reflect", "replicate", "circular"], [5, 1, 1, 1])[0]
     widths = [0 if size == "n" or net.chance(0.5) else net.random.randint(0, 2) for size in x.shape for _ in range(2)]

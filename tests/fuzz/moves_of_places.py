@@ -5,14 +5,14 @@ from __future__ import annotations
 from fuzz.grow import MOST_ELEMENTS, Growth, Value, move
 
 
-def is_plain(x: Value) -> bool:
-    return x.dtype == "float32" and x.rank > 0 and "n" not in x.shape
+def is_plain(net: Growth, x: Value) -> bool:
+    return x.dtype == net.dtype and x.rank > 0 and "n" not in x.shape
 
 
 @move(0.8)
 def along_an_axis(net: Growth, x: Value) -> None:
     """Flip, repeat, tile, sum up, look up: everything that names one axis."""
-    if not is_plain(x):
+    if not is_plain(net, x):
         return
     axis = net.random.randrange(x.rank)
     kind = net.choice("flip", "repeat", "tile", "cumsum", "cumprod", "take", "broadcast_to")
@@ -35,7 +35,7 @@ def along_an_axis(net: Growth, x: Value) -> None:
 @move(0.5)
 def sorted_along(net: Growth, x: Value) -> None:
     """Sorted, or the order of it, or the largest few; the values of a tanh would tie."""
-    if not is_plain(x):
+    if not is_plain(net, x):
         return
     axis = net.random.randrange(-x.rank, x.rank)
     kind = net.choice("sort", "argsort", "topk")
@@ -49,7 +49,7 @@ def sorted_along(net: Growth, x: Value) -> None:
 @move(0.5)
 def placed(net: Growth, x: Value) -> None:
     """Gather and scatter along one axis, by indices of the same rank."""
-    if not is_plain(x):
+    if not is_plain(net, x):
         return
     axis = net.random.randrange(x.rank)
     if x.shape[axis] < 2:
@@ -76,7 +76,7 @@ def as_classes(net: Growth, x: Value) -> None:
 @move(0.4)
 def triangle(net: Growth, x: Value) -> None:
     """Operators whose axes each have a meaning of their own, so that nothing can be carried through."""
-    if x.dtype == "float32" and x.rank >= 2 and "n" not in x.shape:
+    if x.dtype == net.dtype and x.rank >= 2 and "n" not in x.shape:
         kind = net.choice("tril", "triu", "einsum")
         if kind in ("tril", "triu"):
             net.add(kind, x, k=net.choice(-1, 0, 1))

@@ -163,5 +163,8 @@ def arguments(network: Network, seed: int, scale: float = 1.0) -> list[np.ndarra
     for name, tensor in network.arguments.items():
         random = np.random.default_rng([seed, *name.encode()])
         shape = tuple(DYNAMIC.get(size, size) for size in tensor.shape)
+        if tensor.role == "index":
+            result.append(random.integers(0, 2, shape).astype(tensor.dtype))
+            continue
         result.append((random.standard_normal(shape) * 1.5 * scale).clip(-7, 7).astype(tensor.dtype))
     return result

@@ -417,3 +417,28 @@ class PooledWithPlaces:
 def test_a_part_of_a_tuple_is_read_without_it(prepared):
     """PyTorch's exporter pairs a pooled image with the places of its maxima, which nobody reads."""
     assert list(sources(prepared(PooledWithPlaces)).values()) == ["nn.max_pool2d", "nn.relu"]
+
+
+@I.ir_module
+class OneChannel:
+    @R.function
+    def main(
+        x: R.Tensor((2, 8, 6, 1), "float32"),
+        w: R.Tensor((1, 8, 3, 1), "float32"),
+        gamma: R.Tensor((1,), "float32"),
+        beta: R.Tensor((1,), "float32"),
+        mean: R.Tensor((1,), "float32"),
+        variance: R.Tensor((1,), "float32"),
+    ) -> R.Tensor((2, 1, 4, 1), "float32"):
+        R.func_attr({"num_input": 1})
+        with R.dataflow():
+            conv = R.nn.conv2d(x, w)
+            norm = R.nn.batch_norm(conv, gamma, beta, mean, variance, axis=3, training=False)
+            y = norm[0]
+            R.output(y)
+        return y
+
+
+def test_a_single_factor_goes_into_the_weight_whatever_its_axis(prepared, ops):
+    """A scale of one element along the width is one along the channels too, where both have one place."""
+    assert ops(prepared(OneChannel)) == ["nn.conv2d", "add"]

@@ -264,6 +264,9 @@ def _batch_norm(rebuild: Rebuild, binding: Binding, producers: dict[Var, Binding
     scale = 1 / np.sqrt(variance.astype(np.float64) + float(call.attrs.epsilon))
     scale = scale * gamma if call.attrs.scale else scale
     shift = -mean * scale + (beta if call.attrs.center else 0)
-    axis = int(call.attrs.axis) % call.args[0].ty.ndim
+    data = call.args[0]
+    axis = int(call.attrs.axis) % data.ty.ndim
+    # The axis of a single factor is whichever a multiply by it would be taken to have.
+    axis = _channel_axis(_along(scale, axis, data.ty.ndim), static_shape(data.ty)) or axis
     sources = [argument if isinstance(argument, Var) else None for argument in call.args[1:3]]
-    return Step(call.args[0], axis, norm.var.name, scale, shift, *sources)
+    return Step(data, axis, norm.var.name, scale, shift, *sources)
