@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 venv := .venv
 bin := $(venv)/bin
 ready := $(venv)/ready
+all := .venv-all
 relay := .venv-relay
 skipped := $(venv)/relay-skipped
 
@@ -21,12 +22,12 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 N ?= 100000
 FIRST ?= 0
 
-.PHONY: help demo test test-lint test-relay fuzz clean moved
+.PHONY: help demo test test-all test-lint test-relay fuzz clean moved
 
 help: ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
 	sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
-	echo "demo and test first make .venv if it is not there (PYTHON says with which Python)."
+	echo "What needs it first makes .venv (test-all: .venv-all) if it is not there (PYTHON says with which Python)."
 
 demo: $(ready) ## run the demonstration; it writes under demo/ only
 	@$(bin)/python examples/demo.py
@@ -35,6 +36,10 @@ demo: $(ready) ## run the demonstration; it writes under demo/ only
 test: $(ready) test-lint test-relay ## lint, check types and layers, then run the tests
 	@$(bin)/python -m pytest -q -n 2 --dist worksteal
 	if [ -f $(skipped) ]; then cat $(skipped); fi
+
+# PyTorch and transformers are gigabytes that nothing else needs: they have an environment of their own.
+test-all: $(all)/ready ## convert every model of docs/models.md, in .venv-all with PyTorch: an hour or more
+	@$(all)/bin/python -m pytest -q -n 2 --dist worksteal --all-models tests/models tests/adapters/relax/test_exported.py
 
 test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
 	@$(bin)/ruff check --quiet .
@@ -57,21 +62,29 @@ test-relay: $(ready) ## test the Relay adapter beside the original's code, in .v
 fuzz: $(ready) ## convert N=100000 random networks by random recipes, from seed FIRST=0, and check all that must hold
 	@PYTHONPATH=tests $(bin)/python -m fuzz --first $(FIRST) --count $(N)
 
-clean: ## remove .venv, .venv-relay, the demonstration's output and every cache
-	@rm -rf $(venv) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
+clean: ## remove .venv, .venv-all, .venv-relay, the demonstration's output and every cache
+	@rm -rf $(venv) $(all) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The file `ready` holds the folder that .venv was made in: a virtual environment does not survive being moved.
+# The file `ready` holds the folder that an environment was made in: it does not survive being moved.
 ifneq ($(shell cat $(ready) 2>/dev/null),$(CURDIR))
 $(ready): moved
 endif
+ifneq ($(shell cat $(all)/ready 2>/dev/null),$(CURDIR))
+$(all)/ready: moved
+endif
 
-$(ready): pyproject.toml constraints.txt
+$(ready): extras := test
+$(ready): size := 170 MB to fetch, a minute or two
+$(all)/ready: extras := test,models
+$(all)/ready: size := with PyTorch, up to some GB to fetch
+
+$(ready) $(all)/ready: pyproject.toml constraints.txt
 	@usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'
 	version='import platform; print(platform.python_version())'
 	# Made here, by us or by hand, and still working: keep it.
-	if grep -qsF '$(CURDIR)/$(bin)/' $(bin)/pip && $(bin)/python -c "$$usable" 2>/dev/null; then
-	  echo "Bringing .venv up to date with pyproject.toml and constraints.txt."
+	if grep -qsF '$(CURDIR)/$(@D)/bin/' $(@D)/bin/pip && $(@D)/bin/python -c "$$usable" 2>/dev/null; then
+	  echo "Bringing $(@D) up to date with pyproject.toml and constraints.txt."
 	else
 	  python= bare=
 	  for candidate in $(PYTHON); do
@@ -96,14 +109,14 @@ $(ready): pyproject.toml constraints.txt
 	    echo "or name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2
 	    exit 1
 	  fi
-	  echo "Making .venv with Python $$("$$python" -c "$$version"): 170 MB to fetch, a minute or two, this once."
-	  "$$python" -m venv --clear $(venv)
+	  echo "Making $(@D) with Python $$("$$python" -c "$$version"): $(size), this once."
+	  "$$python" -m venv --clear $(@D)
 	fi
-	install="$(bin)/python -m pip install --disable-pip-version-check --no-cache-dir --constraint constraints.txt"
+	install="$(@D)/bin/python -m pip install --disable-pip-version-check --no-cache-dir --constraint constraints.txt"
 	# The build backend comes first, so that it too is the one of the list and not the newest of the day.
-	if ! { $$install hatchling && $$install --no-build-isolation --editable '.[test]'; } > $(venv)/setup.log 2>&1; then
-	  tail -n 20 $(venv)/setup.log >&2
-	  echo "Setting up .venv failed; the lines above are the end of $(venv)/setup.log. make tries again." >&2
+	if ! { $$install hatchling && $$install --no-build-isolation --editable '.[$(extras)]'; } > $(@D)/setup.log 2>&1; then
+	  tail -n 20 $(@D)/setup.log >&2
+	  echo "Setting up $(@D) failed; the lines above are the end of $(@D)/setup.log. make tries again." >&2
 	  exit 1
 	fi
-	echo "$(CURDIR)" > $(ready)
+	echo "$(CURDIR)" > $(@D)/ready

@@ -87,6 +87,9 @@ def handler(folder: Path) -> Handler:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-models", action="store_true", help="try every model of the zoo, and not the cheap ones alone"
+    )
     parser.addoption("--update-cases", action="store_true", help="write what the cases give into their Markdown files")
 
 

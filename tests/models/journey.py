@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,8 @@ from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.verify import Verification
 
+RECIPES = Path(__file__).with_name("recipes")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -28,6 +31,7 @@ class Row:
     table: LayerTable | None = None
     plan: Plan | None = None
     transforms: int = 0
+    fewest: int | None = None
     casts: int = 0
     verification: Verification | None = None
 
@@ -46,8 +50,8 @@ class Row:
         return {because.reason: len(because.layers) for request in requests for because in request.not_applicable}
 
 
-def travel(specimen: Specimen, folder: Path) -> list[Row]:
-    """Through every recipe of the specimen."""
+def travel(specimen: Specimen, folder: Path, fewest: Callable[[LayerTable, Plan], int] | None = None) -> list[Row]:
+    """Through every recipe of the specimen; `fewest` tells how few layout transforms there could be."""
     start = perf_counter()
     try:
         original = specimen.load(folder)
@@ -58,7 +62,7 @@ def travel(specimen: Specimen, folder: Path) -> list[Row]:
     rows = []
     for name in specimen.recipes:
         start = perf_counter()
-        decided = plan(read_recipe(name, table), table)
+        decided = plan(read_recipe(RECIPES / f"{name}.rules", table), table)
         assert len(list(compile_plan(decided))) >= 2, "a check and a cleanup at least"
         conversion = apply(decided, prepared)
         bundle = read_bundle(write_bundle(conversion, folder / name).path)
@@ -72,6 +76,7 @@ def travel(specimen: Specimen, folder: Path) -> list[Row]:
                 table=table,
                 plan=decided,
                 transforms=realised.layout_transforms,
+                fewest=fewest(table, decided) if fewest else None,
                 casts=realised.casts,
                 verification=verification,
             )

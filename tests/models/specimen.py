@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tvm.ir import IRModule
@@ -22,7 +22,7 @@ class Specimen:
         layout: the layout recipe that it goes through, beside `float16`.
         weights: the fill of its weights, where it comes without any.
         function: the function to take, where it has several.
-        refused: for a model that must be refused, words of the reason.
+        refused: for a model that must be refused, what the reason names.
         cheap: whether it is tried at every push.
     """
 
@@ -34,7 +34,6 @@ class Specimen:
     function: str | None = None
     refused: str | None = None
     cheap: bool = False
-    needs: tuple[str, ...] = field(default=())
 
     @property
     def recipes(self) -> tuple[str, str]:

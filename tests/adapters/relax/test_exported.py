@@ -102,7 +102,9 @@ def test_an_open_batch_stays_open(exported):
     prepared = prepare(original)
     table = survey(prepared)
     assert not isinstance(table.arguments["input"].shape[0], int)
-    conversion = apply(plan(read_recipe("nhwc", table), table), prepared)
+    conversion = apply(
+        plan(read_recipe(Source("case.rules", "match nn.conv2d, set layout NHWC"), table), table), prepared
+    )
     inputs = inputs_for(table, 0)
     assert inputs["input"].shape == (2, 3, 8, 8)
     found = [
