@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -51,9 +50,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(arguments: list[str], before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+def run(arguments: list[str], limit: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess[str]:
+    """Run Python, with files of at most so many bytes."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, preexec_fn=before, check=False, timeout=300
+        [sys.executable, *arguments], capture_output=True, text=True, preexec_fn=prepare, check=False, timeout=300
     )
 
 
@@ -81,7 +86,7 @@ def test_what_a_killed_run_leaves_is_removed_and_told_by_the_next(
 @pytest.mark.parametrize("limit", [1024, 24 * 1024])
 def test_a_full_disk_is_told_and_leaves_nothing(limit: int, folder: Path) -> None:
     """In the module's text, which Python writes, and in the weights, which safetensors writes."""
-    done = run(["-m", "corecast.api", *COMMAND], lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    done = run(["-m", "corecast.api", *COMMAND], limit)
     assert done.returncode == 2
     assert "bundle: error[cannot-write]: cannot write it: File too large\n" in done.stderr
     assert list(folder.glob("*bundle*")) == []

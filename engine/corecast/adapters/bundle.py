@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -112,7 +112,7 @@ def refuse_existing(path: Path) -> None:
     """Raise `BundleError` where something stands at `path`: worth asking before a long conversion."""
     if os.path.lexists(path):  # a link that leads nowhere is something too
         help = "name another folder, or remove this one first; corecast overwrites nothing"
-        raise BundleError(Problem("output-exists", f"{path} exists already", help=help))
+        raise BundleError(Problem("output-exists", "it exists already", help=help, place=str(path)))
 
 
 def _dump(report: Report) -> str:
@@ -122,13 +122,14 @@ def _dump(report: Report) -> str:
 def read_report(path: Path) -> Report:
     """The report of a bundle, which any TVM or none can read. Raises `BundleError`."""
     if not path.is_dir():
-        raise BundleError(Problem("no-bundle", f"there is no bundle at {path}", help="make one with `corecast apply`"))
-    with _whole(path):
-        return Report.model_validate(json.loads((path / REPORT).read_text(encoding="utf-8")))
+        help = "make one with `corecast apply`"
+        raise BundleError(Problem("no-bundle", "there is no bundle here", help=help, place=str(path)))
+    with _part(path / REPORT) as part:
+        return Report.model_validate(json.loads(part.read_text(encoding="utf-8")))
 
 
 def read_folder(
-    path: Path, ir: Ir, read_module: Callable[[str, Report], _Model], arguments: Callable[[_Model], Sequence[str]]
+    path: Path, ir: Ir, read_module: Callable[[str, Report], _Model], arguments: Callable[[_Model], Mapping[str, str]]
 ) -> tuple[Report, Plan, _Model, dict[str, Array]]:
     """Read a bundle.
 
@@ -136,7 +137,8 @@ def read_folder(
         path: the folder.
         ir: the one that the bundle must be in.
         read_module: from the text of `module.json` and the report to the module; raises `ValueError` for anything else.
-        arguments: the names of the arguments of a module's `main`.
+        arguments: the names of the arguments of a module's `main`, in their order, with their types as `type_text` has
+            them.
 
     Raises:
         BundleError: with the part that is missing or damaged.
@@ -145,34 +147,44 @@ def read_folder(
     report = read_report(path)
     refuse_other_ir(report.ir, f"{path} holds a {report.ir.capitalize()} module")
     if report.ir != ir:
-        raise BundleError(Problem("other-ir", f"{path} holds a {report.ir.capitalize()} module"))
-    with _whole(path):
-        plan = read_plan(path / PLAN)
-        module = read_module((path / MODULE).read_text(encoding="utf-8"), report)
-        parameters = read_weights(path / WEIGHTS)
-        names = list(arguments(module))[-len(parameters) :] if parameters else []
-        if set(names) != set(parameters):
-            raise ValueError(f"{WEIGHTS} does not hold the parameters of {MODULE}")
-    return report, plan, module, {name: parameters[name] for name in names}
+        raise BundleError(Problem("other-ir", f"it holds a {report.ir.capitalize()} module", place=str(path)))
+    with _part(path / PLAN) as part:
+        plan = read_plan(part)
+    with _part(path / MODULE) as part:
+        module = read_module(part.read_text(encoding="utf-8"), report)
+        types = arguments(module)
+    with _part(path / WEIGHTS) as part:
+        parameters = read_weights(part)
+        wanted = dict(list(types.items())[-len(parameters) :] if parameters else ())
+        if wanted != {name: type_text(array.dtype, array.shape) for name, array in parameters.items()}:
+            raise ValueError(f"it does not hold the parameters of {MODULE}")
+    return report, plan, module, {name: parameters[name] for name in wanted}
+
+
+def type_text(dtype: object, shape: Iterable[int] | None) -> str:
+    """A tensor type as modules and arrays are compared by."""
+    return f"{dtype} {'?' if shape is None else tuple(shape)}"
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Make whatever reading a bundle's files raises the error that names the file."""
+def _part(path: Path) -> Iterator[Path]:
+    """Make whatever reading a file of a bundle raises the error that names the file."""
     try:
-        yield
+        yield path
     except FileNotFoundError as error:
-        raise _damaged(path, f"{Path(error.filename).name} is missing") from error
+        raise _damaged(path, "it is missing") from error
     except OSError as error:
-        raise _damaged(path, f"{Path(error.filename).name}: {error.strerror}") from error
+        raise _damaged(path, f"it cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise _damaged(path, f"{REPORT}: {error.errors()[0]['msg']}") from error
-    except (ValueError, KeyError, RecursionError) as error:
+        first = error.errors(include_url=False)[0]
+        raise _damaged(path, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, what: str) -> BundleError:
-    return BundleError(Problem("damaged-bundle", f"{path} is no whole bundle: {what}", help="make it anew"))
+    help = "make the bundle anew with `corecast apply`"
+    return BundleError(Problem("damaged-bundle", what, help=help, place=str(path)))
 
 
 def record_verification(bundle: Bundle[_Model], verification: Verification) -> Bundle[_Model]:
@@ -183,12 +195,12 @@ def record_verification(bundle: Bundle[_Model], verification: Verification) -> B
     return replace(bundle, report=report)
 
 
-def layers_to_tune(plan: Plan, layers: Sequence[str] | None = None) -> dict[str, Tune]:
-    """What the plan asks for the layers that it marks for tuning, or for some of them.
+def layers_to_tune(bundle: Bundle[_Model], layers: Sequence[str] | None = None) -> dict[str, Tune]:
+    """What a bundle's plan asks for the layers that it marks for tuning, or for some of them.
 
     Raises `BundleError` where it marks none, or not one of `layers`.
     """
-    marked = {layer: edit for layer, edit in plan.decided("schedule").items() if isinstance(edit, Tune)}
+    marked = {layer: edit for layer, edit in bundle.plan.decided("schedule").items() if isinstance(edit, Tune)}
     chosen = marked if layers is None else {layer: marked[layer] for layer in layers if layer in marked}
     missing = [layer for layer in layers or () if layer not in marked]
     if missing or not chosen:
@@ -196,5 +208,5 @@ def layers_to_tune(plan: Plan, layers: Sequence[str] | None = None) -> dict[str,
             f"the plan marks no tuning for {', '.join(missing)}" if missing else "the plan marks no layer for tuning"
         )
         help = "write `tune tensorcore` in a rule that matches it, and apply the recipe anew"
-        raise BundleError(Problem("not-marked", message, help=help))
+        raise BundleError(Problem("not-marked", message, help=help, place=str(bundle.path)))
     return chosen

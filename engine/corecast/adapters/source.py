@@ -53,9 +53,10 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ModelError.of("no-model", f"there is no file {path}", "check the path of the model") from None
+        raise ModelError.of("no-model", "there is no such file", "check the path of the model") from None
     except OSError as error:
-        raise ModelError.of("no-model", f"cannot read {path}: {error.strerror}") from None
+        message, help = f"it cannot be read: {error.strerror}", "name a file that you may read"
+        raise ModelError.of("no-model", message, help) from None
 
 
 def last_line(error: BaseException) -> str:

@@ -59,10 +59,12 @@ def read_weights(path: Path) -> dict[str, Array]:
     content = path.read_bytes()
     try:
         tensors = deserialize(content)  # type: ignore[no-untyped-call]
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, UnicodeDecodeError) as error:
+    except SafetensorError as error:
         raise ValueError(str(error)) from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     special = json.loads(header.get("__metadata__", {}).get(_METADATA, "{}"))
+    if not isinstance(special, dict) or not _STORED_AS.keys() >= set(special.values()):
+        raise ValueError(f"its `{_METADATA}` are not those that corecast writes")
     arrays: dict[str, Array] = {}
     for name, tensor in tensors:
         array = np.frombuffer(tensor["data"], _dtype(_DTYPES[tensor["dtype"]])).reshape(tensor["shape"])

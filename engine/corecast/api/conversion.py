@@ -33,7 +33,8 @@ from corecast.backends import (
 )
 from corecast.lang import Problem
 from corecast.model import LayerTable, Target, find_target
-from corecast.recipe import ChangeDType, ChangeLayout
+from corecast.plan import PlannedLayer, compress
+from corecast.recipe import ChangeDType, ChangeLayout, Keep
 from corecast.report.activity import doing
 from corecast.verify import Verification, inputs_for
 from corecast.verify import verify as compare
@@ -58,12 +59,13 @@ def original_of(bundle: Bundle, path: str | Path | None = None) -> Model:
     origin = bundle.report.origin
     if origin is None:
         help = "it was converted in memory; verify it there, with `corecast.verify.verify`"
-        raise BundleError(Problem("no-original", f"{bundle.path} does not say where its original lies", help=help))
+        message = "the bundle does not say where its original lies"
+        raise BundleError(Problem("no-original", message, help=help, place=str(bundle.path)))
     model = load(path or origin.path, weights=origin.weights, shapes=origin.shapes, function=origin.function)
     if model.origin is None or model.origin.sha256 != origin.sha256:
-        message = f"{path or origin.path} is not the file that {bundle.path} was made from"
+        message = f"this is not the file that {bundle.path} was made from"
         help = f"its digest should be {origin.sha256}"
-        raise BundleError(Problem("another-original", message, help=help))
+        raise BundleError(Problem("another-original", message, help=help, place=str(path or origin.path)))
     return model
 
 
@@ -92,7 +94,7 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
     for model in (reference, converted):
         if problem := unrunnable(model.module, host):
             return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=compared)
-    table = survey(bundle.model)
+    table = _surveyed(bundle)
     run = _runner(converted, host, "the converted model")
     return compare(
         _runner(reference, host, "the original")(reference.parameters),
@@ -122,6 +124,21 @@ def _runner(model: Model, target: Target, what: str) -> Callable[[Mapping[str, A
         return run
 
     return with_parameters
+
+
+def _surveyed(bundle: Bundle) -> LayerTable:
+    """The layers of a bundle's module, which has all those that its plan changes. Raises `BundleError`."""
+    table = survey(bundle.model)
+    changed = (layer.id for layer in bundle.plan.layers if _is_changed(layer))
+    if missing := [layer for layer in changed if layer not in table.by_id]:
+        message = f"it decides about {compress(missing)}, which the bundle's module does not have"
+        help = "make the bundle anew with `corecast apply`"
+        raise BundleError(Problem("damaged-bundle", message, help=help, place=str(bundle.path / "plan.yaml")))
+    return table
+
+
+def _is_changed(layer: PlannedLayer) -> bool:
+    return any(not isinstance(decision.edit, Keep) for decision in layer.decisions if decision)
 
 
 def _result_types(model: Model) -> str:
@@ -190,10 +207,10 @@ def tune_bundle(
         BundleError: where the plan marks no layer, or not one of `layers`.
         TuneError: where every candidate of a kernel failed; with the first compiler message.
     """
-    chosen = layers_to_tune(bundle.plan, layers)
+    chosen = layers_to_tune(bundle, layers)
     if problem := unrunnable(bundle.model.module, target):
         raise BuildError(problem)
-    table = survey(bundle.model)
+    table = _surveyed(bundle)
     wanted = {
         table.by_id[layer].source or layer: edit.model_copy(update={"trials": trials or edit.trials})
         for layer, edit in chosen.items()

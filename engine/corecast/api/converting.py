@@ -81,6 +81,8 @@ def apply_(
         decided = make_plan(recipe, table, target_of(target))
     with reporter.step(f"convert {prepared.name}"):
         conversion = ir.apply(decided, prepared)
+    for warning in conversion.warnings:
+        reporter.note(str(warning))
     with reporter.step(f"write {output}"), writing(output):
         bundle = ir.write_bundle(conversion, output)
     realised = conversion.realised
@@ -111,9 +113,8 @@ def _read_plan(path: Path, recipe: Recipe | None, table: LayerTable) -> Plan:
     try:
         decided = read_plan(path)
     except OSError as error:
-        raise UsageError(Problem("no-plan", f"cannot read {path}: {error.strerror}")) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(Problem("not-text", f"{path} is not UTF-8 text")) from error
+        message, help = f"it cannot be read: {error.strerror}", "make one with `corecast plan RULES MODEL -o plan.yaml`"
+        raise UsageError(Problem("no-plan", message, help=help, place=str(path))) from error
     if recipe and recipe.hash != decided.recipe.hash:
         message = f"{recipe.source.name} is not the text that {path} was made from ({decided.recipe.file})"
         help = "make the plan anew, or leave the rules away"
@@ -140,13 +141,15 @@ def verify(
 ) -> None:
     """Run the original and the converted model on the same inputs and judge the difference."""
     _refuse_relay(bundle, "verify")
-    from corecast.adapters.relax import read_bundle, record_verification
+    from corecast.adapters.relax import check_values, read_bundle, record_verification, survey
     from corecast.api.conversion import original_of, verify_bundle
 
     reporter = Reporter()
     with reporter.step(f"read {bundle} and its original"):
         found = read_bundle(bundle)
         original = original_of(found, model)
+    for warning in check_values(original, survey(original)):
+        reporter.note(str(warning))
     with reporter.step("compile and run both, and the control"):
         verification = verify_bundle(found, original, seed)
     if json_:
@@ -216,15 +219,18 @@ def _read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
         with file:
             return dict(file)
     except OSError as error:
-        raise UsageError(Problem("bad-input-file", f"cannot read {path}: {error.strerror}")) from error
+        message = f"it cannot be read: {error.strerror}"
+        raise UsageError(Problem("bad-input-file", message, place=str(path))) from error
     except (ValueError, BadZipFile) as error:
         help = "write it with `numpy.savez`, under the names of the inputs"
-        raise UsageError(Problem("bad-input-file", f"{path} is no .npz file of plain arrays", help=help)) from error
+        message = "this is no .npz file of plain arrays"
+        raise UsageError(Problem("bad-input-file", message, help=help, place=str(path))) from error
 
 
 def _write_outputs(path: Path, results: list[NDArray[np.generic]]) -> None:
     if path.is_file() and path.suffix != ".npz":
-        raise UsageError(Problem("output-exists", f"{path} exists already and is no .npz", help="name another file"))
+        help = "name another file"
+        raise UsageError(Problem("output-exists", "it exists already and is no .npz", help=help, place=str(path)))
 
     named = {f"output{number}": array for number, array in enumerate(results)}
     with writing(path), whole_file(path) as draft, draft.open("wb") as file:

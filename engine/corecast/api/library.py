@@ -40,7 +40,7 @@ def library(packs: Sequence[str | Path] = ()) -> Library:
 def _shelf(folder: Path) -> FolderShelf | PackShelf:
     if not folder.is_dir():
         help = "name a folder of packs, or a pack"
-        raise RulesError(Problem("no-pack", f"there is no folder {folder}", help=help))
+        raise RulesError(Problem("no-pack", "there is no such folder", help=help, place=str(folder)))
     if (folder / PACK_FILE).is_file():
         return PackShelf({folder.resolve().name: (folder, f"in {folder}")}, cited=True)
     return FolderShelf(folder, f"in {folder}")
@@ -90,7 +90,7 @@ def find_recipe(name: str | Path, shelves: Library) -> tuple[Source, Pack | None
     except UnicodeDecodeError as error:
         raise _not_text(name, error) from error
     help = nearest(str(name), shelves.names) or f"known packs: {', '.join(sorted(shelves.names))}"
-    raise RulesError(Problem("no-rules", f"cannot read {name}: {reason}", help=help))
+    raise RulesError(Problem("no-rules", f"it cannot be read: {reason}", help=help, place=str(name)))
 
 
 def read_text(path: Path) -> Source:
@@ -102,8 +102,8 @@ def read_text(path: Path) -> Source:
 
 
 def _not_text(name: str | Path, error: UnicodeDecodeError) -> RulesError:
-    message = f"{name} is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
-    return RulesError(Problem("not-text", message, help="save it as UTF-8"))
+    message = f"this is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
+    return RulesError(Problem("not-text", message, help="save it as UTF-8", place=str(name)))
 
 
 def _pack_in(folder: Path) -> Pack | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
 
-from corecast.adapters.toolchain import refuse_other_ir
+from corecast.adapters.toolchain import has_relay, refuse_other_ir
 from corecast.api.library import find_recipe, library
 from corecast.api.options import (
     FunctionName,
@@ -158,7 +158,7 @@ def plan(
 ) -> None:
     """Show every decision about a model, and the line that made it. Nothing is changed."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, function, reporter)
+    table, prepared = _read(model, weights, shape, function, reporter)
     try:
         decided = make_plan(
             read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -167,6 +167,11 @@ def plan(
         if not json_:
             reporter.text(describe(error.plan, table))
         raise
+    if prepared and not has_relay():
+        from corecast.adapters.relax import check_values
+
+        for warning in check_values(prepared, table, decided):
+            reporter.note(str(warning))
     if output:
         _write_plan(output, format_plan(decided))
     if json_:
@@ -179,7 +184,7 @@ def _write_plan(path: Path, text: str) -> None:
     """Write a plan in place of an older one; anything else that stands there is left alone."""
     if path.is_file() and "corecast_plan:" not in path.read_text(encoding="utf-8", errors="replace"):
         help = "name another file; corecast overwrites nothing but older plans"
-        raise UsageError(Problem("output-exists", f"{path} exists already and is no plan", help=help))
+        raise UsageError(Problem("output-exists", "it exists already and is no plan", help=help, place=str(path)))
     write_whole(path, text)
 
 
@@ -251,7 +256,7 @@ def compile_(
 def _check_ir(table: LayerTable, ir: str | None, emit: Path | None) -> None:
     """What a layer table was made of decides; a script is written for Relay alone."""
     if emit and emit.exists():
-        raise UsageError(Problem("output-exists", f"{emit} exists already", help="name another file"))
+        raise UsageError(Problem("output-exists", "it exists already", help="name another file", place=str(emit)))
     wanted = ir or ("relay" if emit else table.ir)
     if emit and wanted != "relay":
         raise UsageError(Problem("relay-script", "a script is written for Relay only: leave `--emit` or `--ir` away"))
@@ -280,26 +285,41 @@ def _survey(
     model: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
 ) -> LayerTable:
     """The layers of a model; a file that `corecast layers --json` has printed is read without TVM."""
-    if table := _saved_table(Path(model)):
-        return table
-    return adapter().survey(load_prepared(model, weights, shapes, function, reporter))  # type: ignore[no-any-return]
+    return _read(model, weights, shapes, function, reporter)[0]
 
 
-def _saved_table(path: Path) -> LayerTable | None:
-    """The layer table in a JSON file, or None where the file is something else."""
+def _read(
+    model: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
+) -> tuple[LayerTable, Any]:
+    """The layers of a model, and the prepared model itself where it is at hand."""
+    if table := saved_table(Path(model)):
+        return table, None
+    prepared = load_prepared(model, weights, shapes, function, reporter)
+    return adapter().survey(prepared), prepared
+
+
+def saved_table(path: Path) -> LayerTable | None:
+    """The layer table in a JSON file, or None where the file is something else. Raises `UsageError`."""
     if path.suffix != ".json" or not path.is_file():
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return None  # what reads models says what is wrong with it
+    except RecursionError as error:
+        raise _no_table(path, "it is nested without end") from error
     if not isinstance(data, dict) or "returns" not in data:
         return None
     try:
         return LayerTable.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        message = f"{path} is no layer table: {error.errors()[0]['msg']}"
-        raise UsageError(Problem("damaged-table", message, help="print it anew: `corecast layers --json`")) from error
+        first = error.errors(include_url=False)[0]
+        raise _no_table(path, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+
+
+def _no_table(path: Path, reason: str) -> UsageError:
+    help = "print it anew: `corecast layers --json`"
+    return UsageError(Problem("damaged-table", f"this is no layer table: {reason}", help=help, place=str(path)))
 
 
 def _check_operators(names: Iterable[str], table: LayerTable) -> None:

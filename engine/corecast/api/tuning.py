@@ -84,7 +84,7 @@ def _tune_relay(
     reporter = Reporter()
     found = read_bundle(bundle)
     table = survey(found.model)
-    asked = layers_to_tune(found.plan, _ids(names, table))
+    asked = layers_to_tune(found, _ids(names, table))
     with reporter.step(f"extract the tasks of {bundle} for {target.name}"):
         tasks = [task for task in extract(found.model.module, target_text(target)) if asked.keys() & set(task.layers)]
     records = Records(bundle / RECORDS)

@@ -111,26 +111,41 @@ def _rule(rule: RuleOutcome) -> dict[str, Any]:
 
 def read_plan(path: str | Path) -> Plan:
     """Read a plan file. Raises `OSError`, and `PlanFileError` with what is wrong with its text."""
-    return parse_plan(Path(path).read_text(encoding="utf-8"), str(path))
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(str(path), "it is not UTF-8 text") from error
+    return parse_plan(text, str(path))
 
 
 def parse_plan(text: str, name: str = "<string>") -> Plan:
     """Read what `format_plan` printed. Raises `PlanFileError`."""
     try:
         _refuse_more_than_fits(text)
-        # An alias can make a small file expand without end, and a plan has none.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
-            raise ValueError("it has YAML aliases")
-        data = yaml.load(text, Loader=_LOADER)
+        _refuse_what_no_plan_has(text)
+        data = yaml.load(text, Loader=_Loader)
         if not isinstance(data, Mapping) or "corecast_plan" not in data:
             raise ValueError("it does not begin with `corecast_plan`")
         if data["corecast_plan"] != 1:
             raise ValueError(f"it has version {data['corecast_plan']}, and this corecast reads version 1")
         return _plan(data)
-    except (yaml.YAMLError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-        help = "make it anew with `corecast plan RULES MODEL -o plan.yaml`"
-        raise PlanFileError(Problem("damaged-plan", f"{name} is not a plan: {reason}", help=help)) from error
+    except KeyError as error:
+        raise _damaged(name, f"`{error.args[0]}` is missing") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _damaged(name, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise _damaged(name, f"{line}{error.problem}") from error
+    except (TypeError, AttributeError) as error:
+        raise _damaged(name, f"an entry has another form than in a plan ({error})") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise _damaged(name, str(error)) from error
+
+
+def _damaged(name: str, reason: str) -> PlanFileError:
+    help = "make it anew with `corecast plan RULES MODEL -o plan.yaml`"
+    return PlanFileError(Problem("damaged-plan", f"this is not a plan: {reason}", help=help, place=name))
 
 
 # More layers than any model has; a short text can name them, and expanding it would take all memory.
@@ -143,7 +158,36 @@ def _refuse_more_than_fits(text: str) -> None:
         raise ValueError(f"it names more than {MOST_LAYERS} layers")
 
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Deeper than any plan, as what reads YAML goes down by recursion; and more digits than any of its numbers.
+DEEPEST = 16
+MOST_DIGITS = 18
+
+_YAML: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _refuse_what_no_plan_has(text: str) -> None:
+    """Aliases, which can make a small file expand without end, and depth and numbers without end."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_YAML):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has YAML aliases")
+        if isinstance(event, yaml.ScalarEvent) and event.value.isdigit() and len(event.value) > MOST_DIGITS:
+            raise ValueError(f"it has a number of {len(event.value)} digits")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+
+
+class _Loader(_YAML):  # type: ignore[misc, valid-type]
+    """YAML whose mappings have each key once; by itself, YAML takes the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if len(keys) > len(set(map(str, keys))):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"line {node.start_mark.line + 1}: the key `{twice}` stands there twice")
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def _plan(data: Mapping[str, Any]) -> Plan:

@@ -7,7 +7,6 @@ that, it has not seen anything, and the verdict is `vacuous`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corecast.plan import Plan
 from corecast.recipe import ChangeDType
-from corecast.verify.measure import Difference, difference
+from corecast.verify.measure import Difference, difference, not_finite
 
 Array = NDArray[np.generic]
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]
@@ -100,10 +99,16 @@ def verify(
         dtypes: the dtypes of the original that the tolerance has to allow for.
     """
     reference = original(inputs)
+    if found := not_finite(reference):
+        reason = f"the original itself gives no numbers to compare with: {found}"
+        return Verification(verdict="vacuous", reason=reason, seed=seed, compared=compared)
     answers = converted(inputs)
+    if found := not_finite(answers):
+        reason = f"the original gives numbers, and the converted model does not: {found}"
+        return Verification(verdict="fail", reason=reason, seed=seed, compared=compared)
     error = difference(reference, answers)
     tolerance = tolerance_of(plan, dtypes)
-    seen, layer = _seen(answers, inputs, controls, tolerance) if isfinite(error.max_relative) else (None, None)
+    seen, layer = _seen(answers, inputs, controls, tolerance)
     verdict, reason = _judge(error, seen, tolerance)
     return Verification(
         verdict=verdict,

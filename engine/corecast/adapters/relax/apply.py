@@ -15,6 +15,7 @@ from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.survey import survey
+from corecast.adapters.relax.values import check_values
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable, dtype_bits
 from corecast.plan import Plan
@@ -22,7 +23,7 @@ from corecast.plan import Plan
 
 @dataclass(frozen=True)
 class Conversion:
-    """A model before and after a plan was carried out."""
+    """A model before and after a plan was carried out, and what its reader should know of its weights."""
 
     plan: Plan
     prepared: Model
@@ -30,6 +31,7 @@ class Conversion:
     before: LayerTable
     after: LayerTable
     realised: Realised
+    warnings: tuple[Problem, ...] = ()
 
 
 def apply(plan: Plan, prepared: Model) -> Conversion:
@@ -51,7 +53,9 @@ def apply(plan: Plan, prepared: Model) -> Conversion:
     problems = list(differences(plan, before, after))
     if problems:
         raise RealisedError(problems)
-    return Conversion(plan, prepared, converted, before, after, _realised(plan, before, converted, after))
+    realised = _realised(plan, before, converted, after)
+    warnings = tuple(check_values(prepared, before, plan))
+    return Conversion(plan, prepared, converted, before, after, realised, warnings)
 
 
 def _realised(plan: Plan, before: LayerTable, converted: Model, after: LayerTable) -> Realised:

@@ -10,10 +10,11 @@ import tvm
 from tvm.ir import IRModule
 
 from corecast.adapters import bundle
-from corecast.adapters.bundle import MODULE, BundleError, Report, record_verification, refuse_existing
+from corecast.adapters.bundle import MODULE, BundleError, Report, record_verification, refuse_existing, type_text
 from corecast.adapters.relax.apply import Conversion
 from corecast.adapters.relax.functions import Separated, joined, separate
 from corecast.adapters.relax.model import MAIN, Model, ModelError
+from corecast.adapters.relax.tensors import static_shape
 
 __all__ = ["Bundle", "BundleError", "Report", "read_bundle", "record_verification", "refuse_existing", "write_bundle"]
 
@@ -55,18 +56,18 @@ def read_bundle(path: str | Path) -> Bundle:
     return Bundle(path, plan, model, report)
 
 
-def _arguments(separated: Separated) -> list[str]:
-    return [var.name for var in separated.module[MAIN].params]
+def _arguments(separated: Separated) -> dict[str, str]:
+    return {var.name: type_text(var.ty.dtype, static_shape(var.ty)) for var in separated.module[MAIN].params}
 
 
 def _read_module(text: str, report: Report) -> Separated:
     try:
         module: Any = tvm.ir.load_json(text)
     except Exception as error:  # TVM raises whatever its reader met
-        raise ValueError(f"{MODULE} is no module of this TVM") from error
+        raise ValueError("it is no module of this TVM") from error
     if not isinstance(module, IRModule):
-        raise ValueError(f"{MODULE} holds a {type(module).__name__}, not a module")
+        raise ValueError(f"it holds a {type(module).__name__}, not a module")
     try:
         return separate(module, report.function)
     except ModelError as error:
-        raise ValueError(f"{MODULE}: {error.problems[0].message}") from error
+        raise ValueError(error.problems[0].message) from error

@@ -120,7 +120,8 @@ def _evaluated(binding: Binding, known: Mapping[Var, Known], fields: Mapping[Var
         return None
     found = [operand for operand in operands if operand is not None]
     # Values that TVM would compute in the result's type are computed in it here too.
-    result = np.asarray(evaluate(value, *(operand.array for operand in found)))
+    with np.errstate(all="ignore"):  # what a weight becomes that overflows or is no number, `check_values` tells
+        result = np.asarray(evaluate(value, *(operand.array for operand in found)))
     return Known(
         result.astype(numpy_dtype(dtype_of(value.ty) or ""), copy=False),
         found[0].weight if len(found) == 1 else None,

@@ -21,7 +21,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 from corecast.adapters.relax.model import ModelError
 from corecast.adapters.relax.operators import OperatorBuilder
 from corecast.adapters.relax.rebuild import Names, bindings_of, reads
-from corecast.lang.problems import nearest
+from corecast.lang.problems import Problem, nearest
 
 # Calls that only change how a tensor is seen: a node is named after what it computes, not after these.
 _VIEWS = {f"relax.{op}" for op in ("permute_dims", "reshape", "expand_dims", "squeeze", "astype", "broadcast_to")}
@@ -95,11 +95,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
             try:
                 module = self.from_onnx(self._graph, opset)
             except Exception as error:
-                raise ModelError.of(
-                    "import",
-                    f"TVM's ONNX frontend fails: {self._reason(error)}",
-                    "check the model with onnx.checker; an unusual form of a node can often be simplified away",
-                ) from error
+                help = "check the model with onnx.checker; an unusual form of a node can often be simplified away"
+                problem = Problem("import", self._reason(error), help=help, place=self._at or None)
+                raise ModelError(problem) from error
         for warning in caught:
             if "unknown" in str(warning.message):  # a dynamic input: the reader may want to give its shape
                 warnings.warn(str(warning.message), stacklevel=4)
@@ -109,10 +107,10 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         if isinstance(error, KeyError):
             return f"a node reads `{error.args[0]}`, which the graph does not define"
         lines = str(error).strip().splitlines()
-        return f"{self._at}: {lines[-1] if lines else type(error).__name__}"
+        return f"TVM's ONNX frontend fails: {lines[-1] if lines else type(error).__name__}"
 
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
-        self._at = f"{op_name} (node `{attrs['tvm_custom']['name']}`)"
+        self._at = f"node {name} ({op_name})" if (name := attrs["tvm_custom"]["name"]) else f"a node {op_name}"
         return super()._convert_operator(op_name, inputs, attrs, opset)
 
     def labels(self) -> dict[Any, str]:

@@ -5,7 +5,7 @@ Nothing is simplified here: the loaded model is what every conversion is checked
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 
 from corecast.adapters.relax.exported import import_exported
+from corecast.adapters.relax.faults import of_its_file
 from corecast.adapters.relax.functions import separate
 from corecast.adapters.relax.importer import import_onnx
 from corecast.adapters.relax.model import FEW, MAIN, Array, Model, ModelError, Origin
@@ -28,6 +29,7 @@ from corecast.adapters.source import last_line, read_content
 from corecast.adapters.toolchain import ir_of, refuse_other_ir
 
 
+@of_its_file
 def load(
     source: str | Path | IRModule,
     *,
@@ -48,34 +50,44 @@ def load(
     content = read_content(path)
     if content[:64].lstrip().startswith(b"{"):
         origin = Origin.of(path, content, function=function)
-        return _from_module(_parse_json(path, content), path.name, origin, weights, shapes, function)
+        return _from_module(_parse_json(content), path.name, origin, weights, shapes, function)
     if content.startswith(b"PK") and path.suffix == ".pt2":
         origin = Origin.of(path, content, function=function)
         module, names = import_exported(path)
         return _from_module(module, path.name, origin, weights, shapes, function, names)
-    model = _parse_onnx(path, content)
+    model = _parse_onnx(content)
     if function not in (None, MAIN):
         help = "an ONNX model is one function, `main`"
-        raise ModelError.of("no-function", f"{path} has no function `{function}`", help)
+        raise ModelError.of("no-function", f"it has no function `{function}`", help)
     origin = Origin.of(path, content + _external(model, path), weights, shapes)
     _read_external(model, path)
     model = fill(model, weights) if weights is not None else model
     return _from_onnx(model, path.name, origin, shapes or {})
 
 
-def _parse_onnx(path: Path, content: bytes) -> onnx.ModelProto:
+def _parse_onnx(content: bytes) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
     except DecodeError:
         raise ModelError.of(
             "not-a-model",
-            f"{path} is no ONNX file, or only a part of one",
-            "corecast reads .onnx files and Relax modules saved as JSON",
+            "this is no ONNX file, or only a part of one",
+            "corecast reads ONNX files, exported programs (.pt2) and Relax modules saved as JSON",
         ) from None
     if not model.graph.node:
-        raise ModelError.of("not-a-model", f"{path} holds no graph", "the file may be empty or cut off")
+        raise ModelError.of("not-a-model", "this holds no graph", "the file may be empty or cut off")
+    if any(isinstance(name, bytes) for name in _names(model.graph)):
+        raise ModelError.of("damaged-model", "this is a damaged model: a name in it is no text", "export it again")
     return model
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+    """Everything in a graph that is called something; protobuf gives what is no UTF-8 as bytes."""
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+    for item in (*graph.initializer, *graph.input, *graph.output):
+        yield item.name
 
 
 def _external(model: onnx.ModelProto, path: Path) -> bytes:
@@ -88,14 +100,12 @@ def _external(model: onnx.ModelProto, path: Path) -> bytes:
 def _read_beside(path: Path, name: str) -> bytes:
     place = (path.parent / name).resolve()
     if path.parent.resolve() not in place.parents:
-        raise ModelError.of("no-weights", f"{path} names weights outside its own folder: {name}")
+        raise ModelError.of("no-weights", f"it names weights outside its own folder: {name}")
     try:
         return place.read_bytes()
     except OSError as error:
         help = "copy the file to where the model is"
-        raise ModelError.of(
-            "no-weights", f"the weights of {path} in {name} are missing: {error.strerror}", help
-        ) from None
+        raise ModelError.of("no-weights", f"its weights in {name} are missing: {error.strerror}", help) from None
 
 
 def _read_external(model: onnx.ModelProto, path: Path) -> None:
@@ -103,7 +113,7 @@ def _read_external(model: onnx.ModelProto, path: Path) -> None:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError.of(
-            "no-weights", f"the weights that {path} keeps in another file cannot be read: {error}"
+            "no-weights", f"the weights that it keeps in another file cannot be read: {error}"
         ) from None
 
 
@@ -122,20 +132,20 @@ def _without_weights_as_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _parse_json(path: Path, content: bytes) -> IRModule:
+def _parse_json(content: bytes) -> IRModule:
     text = content.decode(errors="replace")
     if ir := ir_of(text):
-        refuse_other_ir(ir, f"{path} holds a {ir.capitalize()} module")
+        refuse_other_ir(ir, f"this is a {ir.capitalize()} module")
     try:
         module = tvm.ir.load_json(text)
     except Exception as error:
         raise ModelError.of(
             "not-a-model",
-            f"{path} is no module of this TVM: {last_line(error)}",
+            f"this is no module of this TVM: {last_line(error)}",
             "save it again with tvm.ir.save_json",
         ) from error
     if not isinstance(module, IRModule):
-        raise ModelError.of("not-a-model", f"{path} holds a {type(module).__name__}, not a module")
+        raise ModelError.of("not-a-model", f"this holds a {type(module).__name__}, not a module")
     return module
 
 

@@ -26,7 +26,7 @@ __all__ = ["Conversion", "Realised", "RealisedError", "apply", "realised"]
 
 @dataclass(frozen=True)
 class Conversion:
-    """A module before and after a plan was carried out."""
+    """A module before and after a plan was carried out. Its weights are constants in it, and not looked at."""
 
     plan: Plan
     original: IRModule
@@ -35,6 +35,7 @@ class Conversion:
     after: LayerTable
     realised: Realised
     origin: Origin | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 def apply(plan: Plan, module: Model | IRModule | relay.Function) -> Conversion:

@@ -70,8 +70,9 @@ def _read_module(text: str, report: Report) -> IRModule:  # noqa: ARG001
         raise ValueError(error.problems[0].message) from error
 
 
-def _arguments(module: IRModule) -> list[str]:
-    return [var.name_hint for var in module["main"].params]
+def _arguments(module: IRModule) -> dict[str, str]:
+    types = {var.name_hint: var.type_annotation for var in module["main"].params}
+    return {name: bundle.type_text(ty.dtype, map(int, ty.shape)) for name, ty in types.items()}
 
 
 class _Lifted(relay.ExprMutator):  # type: ignore[misc]  # tvm is untyped
