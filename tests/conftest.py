@@ -9,66 +9,19 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from corecast.cases import Case, read_cases, with_texts
+from corecast.lang import Source
+
 CASES = Path(__file__).with_name("cases")
 
 Handler = Callable[[dict[str, str]], dict[str, str]]
-
-
-@dataclass
-class Block:
-    """A fenced block: its text, and the zero-based lines of the file between its fences."""
-
-    text: str
-    first: int
-    end: int
-
-
-@dataclass
-class Case:
-    """A heading with the blocks below it; `line` is the heading's, from one."""
-
-    name: str
-    line: int
-    blocks: dict[str, Block] = field(default_factory=dict)
-
-
-def read_cases(path: Path) -> dict[str, Case]:
-    """The cases of a file by name. A heading inside a fence is none."""
-    cases: dict[str, Case] = {}
-    case: Case | None = None
-    lines = iter(enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True)))
-    for number, line in lines:
-        if line.startswith("## "):
-            case = Case(_slug(line), number + 1)
-            assert case.name not in cases, f"{path}:{number + 1}: a second case of this name"
-            cases[case.name] = case
-        elif fence := re.match(r"(`{3,})(\w+)\s*$", line):
-            assert case, f"{path}:{number + 1}: a block before the first heading"
-            assert fence[2] not in case.blocks, f"{path}:{number + 1}: a second `{fence[2]}` in one case"
-            case.blocks[fence[2]] = _block(lines, fence[1], number + 1)
-    return cases
-
-
-def _block(lines: Iterator[tuple[int, str]], fence: str, first: int) -> Block:
-    texts: list[str] = []
-    for _, line in lines:
-        if line.rstrip() == fence:
-            break
-        texts.append(line)
-    return Block("".join(texts), first, first + len(texts))
-
-
-def _slug(heading: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
 
 
 @cache
@@ -103,7 +56,7 @@ class CaseFile(pytest.File):
     """A Markdown file of cases."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        for case in read_cases(self.path).values():
+        for case in read_cases(Source.read(self.path)).values():
             yield CaseItem.from_parent(self, name=case.name, case=case)
 
 
@@ -149,11 +102,8 @@ class CaseItem(pytest.Item):
 
     def update(self, actual: dict[str, str]) -> None:
         """Write the actual texts into the file, which earlier cases may have changed since it was collected."""
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        blocks = read_cases(self.path)[self.case.name].blocks
-        for kind in sorted(actual, key=lambda kind: -blocks[kind].first):  # from the end: lines above keep their places
-            lines[blocks[kind].first : blocks[kind].end] = [actual[kind]]
-        self.path.write_text("".join(lines), encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8")
+        self.path.write_text(with_texts(text, self.case.name, actual), encoding="utf-8")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
         if isinstance(excinfo.value, CaseError):

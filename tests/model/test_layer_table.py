@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corecast.model import LayerTable, TensorType, count, dtype_bits, format_table, parse_table
+from corecast.model import LayerTable, TableError, TensorType, count, dtype_bits, format_table, parse_table
 
 RESIDUAL = """\
 data: float32 8x3x32x32
@@ -97,11 +97,28 @@ def test_the_structural_hash_ignores_names_and_sees_neighbours() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["nn.conv2d#0(data", "nn.conv2d#1(data) -> float32 1", "???"])
-def test_a_line_that_cannot_be_read_is_named(text: str) -> None:
-    """The reader of a broken table learns the line."""
-    with pytest.raises(ValueError, match="line 2"):
-        parse_table(f"data: float32 1\n{text}\n")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nn.conv2d#0(data", "cannot read"),
+        ("nn.conv2d#1(data) -> float32 1", "nn.conv2d#1 should be nn.conv2d#0"),
+        ("nn.conv2d#0(date) -> float32 1", "nothing above is called `date`"),
+        ("nn.conv2d#0(nn.conv2d#0) -> float32 1", "nothing above is called `nn.conv2d#0`"),
+        ("nn.conv2d#0(data, %w: float32) -> float32 1", "`float32` is no tensor type"),
+        ("nn.conv2d#0(data) -> float32 1xx2", "`float32 1xx2` is no tensor type"),
+        ("nn.conv2d#0(data) groups = 1 -> float32 1", "`groups = 1` is no attribute"),
+        ("nn.conv2d#0(data) groups=one -> float32 1", "`one` is no value"),
+        ("nn.conv2d#0(data) padding=[1,] -> float32 1", "`[1,]` is no value"),
+        ("image: float32", "`float32` is no tensor type"),
+        ("return nn.conv2d#0", "nothing above is called `nn.conv2d#0`"),
+        ("???", "cannot read"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(text: str, told: str) -> None:
+    """The reader of a broken table learns the line, and what is wrong with it."""
+    with pytest.raises(TableError) as caught:
+        parse_table(f"data: float32 1\n\n{text}\n")
+    assert str(caught.value).startswith(f"line 3: {told}")
 
 
 def test_bits_of_dtypes() -> None:

@@ -151,7 +151,9 @@ def edits(layer: object) -> list[object]:
 
 def test_every_node_of_a_flattened_recipe_keeps_its_place(tmp_path: Path) -> None:
     pack(tmp_path, "base", "param n = 2\n\nlet last = nn.conv2d #$n\n")
-    flat, problems = flatten(parse(Source("mine.rules", "use base")), Library((FolderShelf(tmp_path, "here"),)))
+    flat, problems = flatten(
+        parse(Source("mine.rules", "use base")), Library((FolderShelf(tmp_path, "here", tmp_path),))
+    )
     assert not problems
     (let,) = flat.file.statements
     assert (let.name, str(let.span)) == ("base.last", f"{tmp_path / 'base' / 'base.rules'}:3:1")  # type: ignore[union-attr]

@@ -20,9 +20,12 @@ class Source:
     path: Path | None = field(default=None, compare=False)
 
     @classmethod
-    def read(cls, path: str | Path) -> Source:
-        """Read a UTF-8 file; line endings become `\\n`. Raises `OSError` and `UnicodeDecodeError`."""
-        return cls(str(path), Path(path).read_text(encoding="utf-8-sig"), Path(path))
+    def read(cls, path: str | Path, name: str | None = None) -> Source:
+        """Read a UTF-8 file, cited by its path or `name`; line endings become `\\n`.
+
+        Raises `OSError` and `UnicodeDecodeError`.
+        """
+        return cls(name or str(path), Path(path).read_text(encoding="utf-8-sig"), Path(path))
 
     @cached_property
     def _line_starts(self) -> list[int]:

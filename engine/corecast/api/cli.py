@@ -18,7 +18,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from corecast.api import converting, doctor, reading, sharing, tuning
+from corecast.api import converting, doctor, reading, scaffold, sharing, testing, tuning
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
@@ -44,6 +44,8 @@ app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
 app.add_typer(sharing.recipes_app, name="recipes")
 app.command()(sharing.lock)
+app.command()(scaffold.new)
+app.command("test")(testing.run_tests)
 app.command("doctor")(doctor.doctor)
 
 # Whoever only plans, checks and explains may have left these out.

@@ -11,7 +11,7 @@ from pathlib import Path
 import corecast
 from corecast.lang import Problem, RulesError, Source
 from corecast.lang.problems import nearest
-from corecast.recipe import FolderShelf, Library, Pack, PackShelf
+from corecast.recipe import FolderShelf, Library, OnePackShelf, Pack, PackShelf
 from corecast.recipe.packs import PACK_FILE, SUFFIX
 
 GROUP = "corecast.recipes"
@@ -34,16 +34,16 @@ def library(packs: Sequence[str | Path] = ()) -> Library:
         RulesError: where a folder is not there, and where two distributions provide one pack.
     """
     folders = [_shelf(Path(folder)) for folder in packs]
-    return Library((*folders, PackShelf(installed_packs()), FolderShelf(recipe_root(), OURS, cited=False)))
+    return Library((*folders, PackShelf(installed_packs()), FolderShelf(recipe_root(), OURS, None)))
 
 
-def _shelf(folder: Path) -> FolderShelf | PackShelf:
+def _shelf(folder: Path) -> FolderShelf | OnePackShelf:
     if not folder.is_dir():
         help = "name a folder of packs, or a pack"
         raise RulesError(Problem("no-pack", "there is no such folder", help=help, place=str(folder)))
     if (folder / PACK_FILE).is_file():
-        return PackShelf({folder.resolve().name: (folder, f"in {folder}")}, cited=True)
-    return FolderShelf(folder, f"in {folder}")
+        return OnePackShelf(folder, f"in {folder}", folder)
+    return FolderShelf(folder, f"in {folder}", folder)
 
 
 @cache
@@ -80,8 +80,8 @@ def find_recipe(name: str | Path, shelves: Library) -> tuple[Source, Pack | None
     path = Path(name)
     try:
         if path.is_file() or path.suffix == SUFFIX:
-            return Source.read(path), _pack_in(path.parent)
-        pack = _pack_in(path) or shelves.find(str(name))
+            return Source.read(path), pack_in(path.parent, path.parent)
+        pack = pack_in(path, path) or shelves.find(str(name))
         if pack:
             return pack.read(pack.main), pack
         reason = "it is a folder without pack.yaml" if path.is_dir() else "No such file or directory"
@@ -106,6 +106,6 @@ def _not_text(name: str | Path, error: UnicodeDecodeError) -> RulesError:
     return RulesError(Problem("not-text", message, help="save it as UTF-8", place=str(name)))
 
 
-def _pack_in(folder: Path) -> Pack | None:
-    """The pack that a folder is."""
-    return _shelf(folder).find(folder.resolve().name) if (folder / PACK_FILE).is_file() else None
+def pack_in(folder: Path, shown: Path) -> Pack | None:
+    """The pack that a folder is, or None; messages cite the folder as `shown`."""
+    return OnePackShelf(folder, f"in {shown}", shown).find(folder.resolve().name)

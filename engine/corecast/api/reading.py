@@ -35,7 +35,7 @@ from corecast.lang import CorecastError, Problem, parse
 from corecast.lang.format import format
 from corecast.lang.nodes import Scalar
 from corecast.lang.problems import nearest
-from corecast.model import Layer, LayerTable, count
+from corecast.model import Layer, LayerTable, count, format_table
 from corecast.plan import PlanError, describe, format_plan
 from corecast.plan import explain as explain_layer
 from corecast.plan import plan as make_plan
@@ -63,7 +63,7 @@ def count_layers(
 ) -> None:
     """Count the calls of each operator, and how many of them stand one after another."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, reporter)
     _check_operators(op or (), table)
     ops = op or sorted(table.by_op, key=lambda name: -len(table.by_op[name]))
     counts = [count(table, [name]) for name in ops]
@@ -81,14 +81,17 @@ def layers(
     weights: Weights = None,
     shape: Shapes = None,
     function: FunctionName = None,
+    text: Annotated[bool, typer.Option("--text", help="Print the table as the cases of a recipe have it.")] = False,
     json_: Json = False,
 ) -> None:
     """List the layers of a model as recipes name them: ids, weights, nodes of the source model, shapes, cost."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, reporter)
     _check_operators(op or (), table)
     if json_:
         reporter.json(table.model_dump_json(indent=2))
+    elif text:
+        reporter.json(format_table(table))
     else:
         reporter.show(layers_table(layer for layer in table.layers if not op or layer.op in op))
 
@@ -204,7 +207,7 @@ def explain(
 ) -> None:
     """Say why a layer got what it got: which line decided, and which clause declined on what value."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, reporter)
     recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
     found = find_layer(layer, table)
     try:
@@ -233,7 +236,7 @@ def compile_(
 ) -> None:
     """Print the TVM passes that a recipe compiles to for a model, or write them as a script for Relay."""
     reporter = Reporter()
-    table = _survey(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, reporter)
     _check_ir(table, ir, emit)
     decided = make_plan(
         read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -281,7 +284,7 @@ def find_layer(text: str, table: LayerTable) -> Layer:
     return layer
 
 
-def _survey(
+def survey_of(
     model: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
 ) -> LayerTable:
     """The layers of a model; a file that `corecast layers --json` has printed is read without TVM."""

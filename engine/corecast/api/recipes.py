@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from corecast.api.catalogue import standard_catalogue
-from corecast.api.library import find_recipe, library, read_text
+from corecast.api.library import find_recipe, library, pack_in, read_text
 from corecast.lang import Problem, RulesError, Source, parse_readable
 from corecast.lang.nodes import Scalar
 from corecast.model import LayerTable
@@ -29,9 +29,12 @@ def read_flat(
     Raises `RulesError` where the recipe itself cannot be read.
     """
     shelves = library(packs)
-    source, pack = (rules, None) if isinstance(rules, Source) else find_recipe(rules, shelves)
+    if isinstance(rules, Source):
+        source, pack = rules, pack_in(rules.path.parent, Path(rules.name).parent) if rules.path else None
+    else:
+        source, pack = find_recipe(rules, shelves)
     if source.path and (pack is None or pack.where):
-        shelves = shelves.beside(source.path)
+        shelves = shelves.beside(source.path, Path(source.name).parent)
     file, problems = parse_readable(source)
     flat, more = flatten(file, shelves, pack, params)
     problems += more

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from corecast.api.doctor import Finding as DoctorFinding
 from corecast.api.printed import Finding, PrintedPack, PrintedPass
+from corecast.cases import CaseResult
 from corecast.model import Count, LayerTable
 from corecast.plan import Explanation, Plan
 from corecast.verify import Verification
@@ -24,6 +25,7 @@ PRINTED: dict[str, Any] = {
     "layers": LayerTable,
     "plan": Plan,
     "recipes": list[PrintedPack],
+    "test": list[CaseResult],
     "verify": Verification,
 }
 

@@ -30,7 +30,7 @@ def recipes(context: typer.Context, packs: Packs = None, json_: Json = False) ->
     if context.invoked_subcommand:
         return
     reporter = Reporter()
-    found, problems = _all_packs(Library((FolderShelf(Path(), "here"), *library(packs or ()).shelves)))
+    found, problems = _all_packs(Library((FolderShelf(Path(), "here", Path()), *library(packs or ()).shelves)))
     if json_:
         reporter.json(json.dumps([PrintedPack.of(pack).model_dump() for pack in found], indent=2))
     else:

@@ -6,7 +6,7 @@ from corecast.model.operators import DEFAULT_KERNELS, WEIGHTED, Operator
 from corecast.model.target import Support, Target
 from corecast.model.targets import TargetError, find_target, known_targets
 from corecast.model.tensor import TensorType, dtype_bits
-from corecast.model.text import format_table, parse_table
+from corecast.model.text import TableError, format_table, parse_table
 
 __all__ = [
     "DEFAULT_KERNELS",
@@ -20,6 +20,7 @@ __all__ = [
     "Operand",
     "Operator",
     "Support",
+    "TableError",
     "Target",
     "TargetError",
     "TensorType",

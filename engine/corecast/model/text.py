@@ -51,53 +51,94 @@ def _operand(operand: Operand, table: LayerTable) -> str:
 
 
 def parse_table(text: str, *, model: str = "model", ir: str = "text") -> LayerTable:
-    """Read what `format_table` prints. Raises `ValueError` with the line that it cannot read.
+    """Read what `format_table` prints. Raises `TableError` with the line that it cannot read.
 
     A reference to a layer with several results stands for the first of them.
     """
-    arguments: dict[str, TensorType] = {}
-    calls: list[Call] = []
-    returns: tuple[Operand, ...] = ()
-    places: dict[str, int] = {}
-    seen: Counter[str] = Counter()
+    reader = _Reader()
+    for number, line in enumerate(text.split("\n")):
+        reader.read(line.strip(), number + 1)
+    return LayerTable.of(reader.calls, model=model, ir=ir, arguments=reader.arguments, returns=reader.returns)
 
-    def operand(text: str) -> Operand:
-        if text.startswith("%"):
-            name, _, tensor = text[1:].partition(": ")
-            return Operand(type=TensorType.parse(tensor), parameter=name)
-        if text in places:
-            return Operand(type=calls[places[text]].results[0], layer=places[text])
-        if text in arguments:
-            return Operand(type=arguments[text], argument=text)
-        return Operand(type=TensorType.parse(text))
 
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line:
-            continue
-        match = _CALL.match(line)
-        if match:
-            op, _, ordinal = match["id"].rpartition("#")
-            if int(ordinal) != seen[op]:
-                raise ValueError(f"line {number}: {match['id']} should be {op}#{seen[op]}")
-            operands = tuple(operand(part) for part in match["operands"].split(", ") if part)
-            attributes = {key: _attribute(value) for key, value in _ATTRIBUTE.findall(match["attributes"])}
-            rest, source, behaviour = _tail(match["rest"])
-            results = tuple(TensorType.parse(part) for part in rest.split(", ") if part)
-            call = Call(
-                op=op, operands=operands, attributes=attributes, results=results, source=source, behaviour=behaviour
-            )  # fmt: skip
-            places[match["id"]] = len(calls)
-            calls.append(call)
-            seen[op] += 1
+class TableError(ValueError):
+    """A line of a layer table that says nothing; `line` counts from one."""
+
+    def __init__(self, line: int, message: str):
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+        self.message = message
+
+
+class _Reader:
+    """Reads a table line by line, and knows what the lines before have named."""
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, TensorType] = {}
+        self.calls: list[Call] = []
+        self.returns: tuple[Operand, ...] = ()
+        self.places: dict[str, int] = {}
+        self.seen: Counter[str] = Counter()
+
+    def read(self, line: str, number: int) -> None:
+        try:
+            self._read(line)
+        except ValueError as error:
+            raise TableError(number, str(error)) from error
+
+    def _read(self, line: str) -> None:
+        if match := _CALL.match(line):
+            self._call(match)
         elif line.startswith("return "):
-            returns = tuple(operand(part) for part in line.removeprefix("return ").split(", "))
+            self.returns = tuple(map(self._operand, line.removeprefix("return ").split(", ")))
         elif ": " in line:
             name, _, tensor = line.partition(": ")
-            arguments[name] = TensorType.parse(tensor)
-        else:
-            raise ValueError(f"line {number}: cannot read {line!r}")
-    return LayerTable.of(calls, model=model, ir=ir, arguments=arguments, returns=returns)
+            self.arguments[name] = _tensor(tensor)
+        elif line:
+            raise ValueError(f"cannot read {line!r}")
+
+    def _call(self, match: re.Match[str]) -> None:
+        op, _, ordinal = match["id"].rpartition("#")
+        if int(ordinal) != self.seen[op]:
+            raise ValueError(f"{match['id']} should be {op}#{self.seen[op]}")
+        rest, source, behaviour = _tail(match["rest"])
+        self.calls.append(
+            Call(
+                op=op,
+                operands=tuple(self._operand(part) for part in match["operands"].split(", ") if part),
+                attributes=_attributes(match["attributes"]),
+                results=tuple(_tensor(part) for part in rest.split(", ") if part),
+                source=source,
+                behaviour=behaviour,
+            )
+        )
+        self.seen[op] += 1
+        self.places[match["id"]] = len(self.calls) - 1
+
+    def _operand(self, text: str) -> Operand:
+        if text.startswith("%"):
+            name, _, tensor = text[1:].partition(": ")
+            return Operand(type=_tensor(tensor), parameter=name)
+        if text in self.places:
+            return Operand(type=self.calls[self.places[text]].results[0], layer=self.places[text])
+        if text in self.arguments:
+            return Operand(type=self.arguments[text], argument=text)
+        if " " not in text:
+            raise ValueError(f"nothing above is called `{text}`")
+        return Operand(type=_tensor(text))
+
+
+def _tensor(text: str) -> TensorType:
+    tensor = TensorType.parse(text)
+    if not tensor.dtype or "" in (tensor.shape or ()):
+        raise ValueError(f"`{text}` is no tensor type; write `float32 1x3x224x224`")
+    return tensor
+
+
+def _attributes(text: str) -> dict[str, Attribute]:
+    if rest := _ATTRIBUTE.sub("", text).strip():
+        raise ValueError(f"`{rest}` is no attribute; write `groups=1 padding=[1, 1]` without blanks around `=`")
+    return {key: _attribute(value) for key, value in _ATTRIBUTE.findall(text)}
 
 
 def _tail(rest: str) -> tuple[str, str | None, Behaviour]:
@@ -114,5 +155,10 @@ def _tail(rest: str) -> tuple[str, str | None, Behaviour]:
 
 
 def _attribute(text: str) -> Attribute:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise ValueError(
+            f"`{text}` is no value; a text stands in quotes, `true` and `null` are written small"
+        ) from None
     return tuple(value) if isinstance(value, list) else value

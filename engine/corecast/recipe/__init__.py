@@ -2,7 +2,7 @@
 
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
-from corecast.recipe.packs import FolderShelf, Library, Pack, PackInfo, PackShelf
+from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.resolve import resolve
 from corecast.recipe.words import Action, Catalogue, Declined, Predicate, Value, placed_predicate, predicate
@@ -19,6 +19,7 @@ __all__ = [
     "FolderShelf",
     "Keep",
     "Library",
+    "OnePackShelf",
     "Pack",
     "PackInfo",
     "PackShelf",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from corecast.recipe.versions import installed_outside, within
 
 PACK_FILE = "pack.yaml"
 SUFFIX = ".rules"
+BESIDE = "beside the rules"
 
 
 def _version(text: str) -> str:
@@ -131,12 +132,17 @@ def read_pack(folder: Path, name: str, origin: str, where: Path | None) -> Pack:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RulesError(Problem("no-pack", f"cannot read {folder / PACK_FILE}: {reason}")) from error
-    document = read_document(source, PackInfo)
+    document = read_info(source)
     if document.value.name != name:
         message = f"this pack is called `{document.value.name}`, and it stands where `{name}` is looked for"
         help = "a folder of a pack, or its entry point, has the pack's name"
         raise RulesError(Problem("pack-name", message, document.place("name"), help))
     return Pack(folder, document, origin, where)
+
+
+def read_info(source: Source) -> Document[PackInfo]:
+    """Read the text of a `pack.yaml`. Raises `RulesError` with every problem of it."""
+    return read_document(source, PackInfo)
 
 
 def _read(folder: Path, path: Path, name: str, where: Path | None) -> Source:
@@ -182,17 +188,17 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True)
 class FolderShelf:
-    """A folder whose sub-folders are packs; `cited` says whether messages name its files by their paths."""
+    """A folder whose sub-folders are packs; `shown` is how messages cite it, None where they shorten what is in it."""
 
     folder: Path
     origin: str
-    cited: bool = True
+    shown: Path | None
 
     def find(self, name: str) -> Pack | None:
         folder = self.folder / name
         if not (folder / PACK_FILE).is_file():
             return None
-        return read_pack(folder, name, self.origin, folder if self.cited else None)
+        return read_pack(folder, name, self.origin, None if self.shown is None else self.shown / name)
 
     def names(self) -> Iterator[str]:
         if self.folder.is_dir():
@@ -200,17 +206,33 @@ class FolderShelf:
 
 
 @dataclass(frozen=True)
+class OnePackShelf:
+    """A folder that is a pack itself, by the folder's name; `shown` is how messages cite it."""
+
+    folder: Path
+    origin: str
+    shown: Path
+
+    def find(self, name: str) -> Pack | None:
+        is_it = name == self.folder.resolve().name and (self.folder / PACK_FILE).is_file()
+        return read_pack(self.folder, name, self.origin, self.shown) if is_it else None
+
+    def names(self) -> Iterator[str]:
+        if (self.folder / PACK_FILE).is_file():
+            yield self.folder.resolve().name
+
+
+@dataclass(frozen=True)
 class PackShelf:
-    """Packs by name, each with its folder and where it comes from."""
+    """Packs by name, each with its folder and where it comes from; messages shorten the names of their files."""
 
     packs: Mapping[str, tuple[Path, str]]
-    cited: bool = False
 
     def find(self, name: str) -> Pack | None:
         if name not in self.packs:
             return None
         folder, origin = self.packs[name]
-        return read_pack(folder, name, origin, folder if self.cited else None)
+        return read_pack(folder, name, origin, None)
 
     def names(self) -> Iterator[str]:
         yield from sorted(self.packs)
@@ -232,10 +254,12 @@ class Library:
     def names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for shelf in self.shelves for name in shelf.names()))
 
-    def beside(self, path: Path) -> Library:
-        """This library, with what stands beside a rules file in front; beside a pack, where the file belongs to one."""
-        folders = [path.parent]
+    def beside(self, path: Path, shown: Path) -> Library:
+        """This library, with what stands beside a rules file in front; beside its pack too, where it belongs to one.
+
+        `shown` is how messages cite the file's folder.
+        """
+        near = [FolderShelf(path.parent, BESIDE, shown)]
         if (path.parent / PACK_FILE).is_file():
-            folders.append(Path(os.path.normpath(path.parent / "..")))
-        near = [FolderShelf(folder, "beside the rules") for folder in folders]
+            near.append(FolderShelf(path.parent / os.pardir, BESIDE, Path(os.path.normpath(shown / os.pardir))))
         return Library((*near, *self.shelves))

@@ -62,7 +62,8 @@ def _file(use: nodes.Use, pack: Pack | None, outermost: Path | None) -> Used:
         raise _problem("leaves-pack", f"`{use.recipe}` {objection}", use, _STAY)
     file = user.parent / use.recipe
     _check_inside(use, file, pack.folder if pack else (outermost or user).parent)
-    return Used(_read(use, lambda: pack.read(file) if pack else Source.read(file)), pack)
+    shown = PurePath(use.span.source.name).parent / use.recipe
+    return Used(_read(use, lambda: pack.read(file) if pack else Source.read(file, str(shown))), pack)
 
 
 def _objection(text: str) -> str | None:

@@ -14,6 +14,7 @@ from corecast.adapters.relax.bundle import (
 from corecast.adapters.relax.compile import Passes, PlanMismatchError, check_plan, compile_plan
 from corecast.adapters.relax.emulate import emulate, emulated_dtypes
 from corecast.adapters.relax.fold import fold
+from corecast.adapters.relax.from_table import build_model
 from corecast.adapters.relax.functions import joined, others_of
 from corecast.adapters.relax.load import load
 from corecast.adapters.relax.model import Model, ModelError, Origin
@@ -40,6 +41,7 @@ __all__ = [
     "UtilityError",
     "apply",
     "before_softmax",
+    "build_model",
     "check_plan",
     "check_values",
     "compile_plan",
