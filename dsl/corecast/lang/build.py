@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
-import warnings
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, cast
 
-from lark import Token, Transformer_NonRecursive, v_args
+from lark import Token, v_args
 from lark.tree import Meta
 
 from corecast.lang import nodes
 from corecast.lang.assemble import repeated
-from corecast.lang.problems import Problem
+from corecast.lang.literals import Literals
 from corecast.lang.source import Span
 
-# ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_MOST_DIGITS = 18  # what fits into 64 bits whatever the digits are
-_ESCAPE = re.compile(r"\\(.)")
 _MODIFIERS = {"unless": "unless", "even_if_skipped": "even if skipped", "on": "on"}
 
 
@@ -33,21 +26,8 @@ class _Modifier:
 
 
 @v_args(inline=True, meta=True)
-class Builder(Transformer_NonRecursive[Token, nodes.Node]):
-    """Builds the node of one clause, and notes what the grammar cannot see: numbers, ranges, regular expressions."""
-
-    def __init__(self, clause: Span):
-        super().__init__(visit_tokens=False)
-        self.clause = clause
-        self.problems: list[Problem] = []
-
-    def _span(self, place: Meta | Token) -> Span:
-        if place.start_pos is None or place.end_pos is None:
-            return self.clause
-        return Span(self.clause.source, self.clause.start + place.start_pos, self.clause.start + place.end_pos)
-
-    def _complain(self, slug: str, message: str, span: Span, help: str) -> None:
-        self.problems.append(Problem(slug, message, span, help))
+class Builder(Literals):
+    """Builds the node of one clause, one method for each shape of the grammar."""
 
     # ── statements ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -282,74 +262,6 @@ class Builder(Transformer_NonRecursive[Token, nodes.Node]):
     def range(self, meta: Meta, first: Token, last: Token) -> nodes.Range:
         low, high = self._range(first, last, self._span(meta))
         return nodes.Range(span=self._span(meta), first=low, last=high)
-
-    # ── words and numbers ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _bare_value(self, word: Token) -> str | int | float:
-        """A bare word that reads as a number is one."""
-        return self._number(word, self._span(word)) if _NUMBER.fullmatch(word) else str(word)
-
-    def _number(self, text: str, span: Span) -> int | float:
-        if text.lstrip("-").isdigit():
-            return self._integer(text, span)
-        value = float(text)
-        if math.isinf(value):
-            self._complain("bad-number", "this number is too large", span, "the largest is about 1.8e308")
-        return value
-
-    def _integer(self, text: str, span: Span) -> int:
-        if len(text.lstrip("-")) <= _MOST_DIGITS:
-            return int(text)
-        help = f"whole numbers have up to {_MOST_DIGITS} digits"
-        self._complain("bad-number", "this number is too large", span, help)
-        return 0
-
-    def _whole(self, text: str, span: Span) -> int | nodes.Parameter:
-        return nodes.Parameter(span=span, name=text[1:]) if text.startswith("$") else self._integer(text, span)
-
-    def _range(self, first: str, last: str, span: Span) -> tuple[int | nodes.Parameter, int | nodes.Parameter]:
-        if not all(end.startswith("$") or end.lstrip("-").isdigit() for end in (first, last)):
-            help = "write whole numbers at both ends, as in `3..5`"
-            self._complain("bad-range", f"`{first}..{last}` is no range of whole numbers", span, help)
-            return 0, 0
-        low, high = self._whole(first, span), self._whole(last, span)
-        if isinstance(low, int) and isinstance(high, int) and is_empty(low, high):
-            self.problems.append(empty_range(low, high, span))
-        return low, high
-
-    def _text(self, text: Token) -> str:
-        """What a quoted string stands for."""
-        for escape in _ESCAPE.finditer(text[1:-1]):
-            if escape[1] not in "\"'\\":
-                start = self._span(text).start + 1 + escape.start()
-                place = Span(self.clause.source, start, start + 2)
-                help = "only quotes and `\\` are written with a `\\` before them; a `\\` itself is written `\\\\`"
-                self._complain("bad-escape", f"`{escape[0]}` means nothing in a quoted string", place, help)
-        return _ESCAPE.sub(r"\1", text[1:-1])
-
-    def _check_regex(self, regex: Token) -> None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Python's warnings on doubtful sets are not for the reader of rules
-                re.compile(regex[1:-1])
-        except (re.error, OverflowError, RecursionError) as error:
-            place = self._span(regex)
-            if isinstance(error, re.error) and error.pos is not None:
-                start = place.start + 1 + error.pos
-                place = Span(place.source, start, min(start + 1, place.end))
-            help = "regular expressions are those of Python's `re`"
-            self._complain("bad-regex", f"this is no regular expression: {error}", place, help)
-
-
-def is_empty(low: int, high: int) -> bool:
-    """Whether a range can hold nothing; `2..-1` reaches from the third to the last, however many there are."""
-    return low > high and (low < 0) == (high < 0)
-
-
-def empty_range(low: int, high: int, span: Span) -> Problem:
-    """The problem of a range whose ends stand the wrong way round."""
-    help = f"write the smaller end first: `{high}..{low}`"
-    return Problem("bad-range", f"the range `{low}..{high}` is empty", span, help)
 
 
 def _comparator(token: Token) -> nodes.Comparator:

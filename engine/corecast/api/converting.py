@@ -33,7 +33,7 @@ from corecast.api.options import (
 )
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
-from corecast.lang.format import format_value
+from corecast.lang.spell import format_value
 from corecast.model import LayerTable, find_target
 from corecast.plan import Plan, at_run_time, predicted, read_plan, size_in_memory
 from corecast.plan import plan as make_plan

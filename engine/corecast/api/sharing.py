@@ -14,7 +14,7 @@ from corecast.api.options import Json, Packs, Params, RulesPath, UsageError, par
 from corecast.api.printed import PrintedPack
 from corecast.api.recipes import read_flat, read_recipe
 from corecast.lang import Problem, RulesError, nodes
-from corecast.lang.format import format_selector, format_value
+from corecast.lang.spell import format_selector, format_value
 from corecast.recipe import Flat, FolderShelf, Library, Pack
 from corecast.recipe.lock import SUFFIX as LOCK
 from corecast.recipe.lock import format_lock, lock_of

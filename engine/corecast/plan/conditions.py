@@ -16,7 +16,7 @@ from itertools import compress, repeat
 from typing import Any
 
 from corecast.lang import nodes
-from corecast.lang.format import format_expression
+from corecast.lang.spell import format_expression
 from corecast.plan.words import Words
 from corecast.recipe import Value
 from corecast.recipe.scope import operands

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from corecast.lang import nodes
-from corecast.lang.format import format_selector
 from corecast.lang.problems import CorecastError, Problem
 from corecast.lang.source import Span
+from corecast.lang.spell import format_selector
 from corecast.model import LayerTable, Target
 from corecast.plan.ids import compress, shorten
 from corecast.plan.plan import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import compress
 
 from corecast.lang import nodes
-from corecast.lang.format import format_selector
 from corecast.lang.problems import nearest
+from corecast.lang.spell import format_selector
 from corecast.model import Layer, LayerTable
 from corecast.plan.conditions import Columns, Conditions
 from corecast.plan.words import Words

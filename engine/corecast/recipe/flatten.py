@@ -16,11 +16,11 @@ from packaging.specifiers import InvalidSpecifier
 from packaging.version import InvalidVersion
 
 from corecast.lang import nodes, parse_readable
-from corecast.lang.format import format_value
 from corecast.lang.nodes import Scalar
 from corecast.lang.problems import Problem, RulesError
 from corecast.lang.rewrite import rewrite
 from corecast.lang.source import Source, Span
+from corecast.lang.spell import format_value
 from corecast.recipe.packs import PACK_NAME, Library, Pack, pack_problems
 from corecast.recipe.parameters import fits, kind_of, misfit, read_value, settle
 from corecast.recipe.uses import Used, find_used

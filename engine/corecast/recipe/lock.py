@@ -13,10 +13,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from corecast.lang import format, nodes, parse_readable
-from corecast.lang.format import format_selector
 from corecast.lang.problems import Problem
 from corecast.lang.rewrite import rewrite
 from corecast.lang.source import Source, Span
+from corecast.lang.spell import format_selector
 from corecast.recipe.document import read_document
 from corecast.recipe.flatten import Flat, Part
 

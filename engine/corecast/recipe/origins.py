@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from corecast.lang import format, nodes
-from corecast.lang.format import format_value
 from corecast.lang.rewrite import rewrite
+from corecast.lang.spell import format_value
 from corecast.recipe.flatten import Flat, Part
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from corecast.lang import nodes
-from corecast.lang.build import empty_range, is_empty
-from corecast.lang.format import format_value, is_bare_word
+from corecast.lang.literals import empty_range, is_empty
 from corecast.lang.nodes import Parameter, Scalar
 from corecast.lang.problems import Problem
 from corecast.lang.rewrite import AnyNode, rewrite
 from corecast.lang.source import Span
+from corecast.lang.spell import format_value, is_bare_word
 from corecast.recipe.words import unknown
 
 _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
