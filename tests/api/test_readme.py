@@ -37,6 +37,23 @@ def test_the_first_screen_is_real(name: str, tmp_path: Path, monkeypatch: pytest
     assert [line.rstrip() for line in stream.getvalue().splitlines()] == shown(command).splitlines()
 
 
+def test_a_pack_begins_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("corecast new acme-resnet --family resnet", "corecast test acme-resnet"):
+        assert main(shlex.split(command)[1:]) == 0
+        assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown(command).splitlines()
+
+
+def test_the_recipe_that_uses_another_is_one() -> None:
+    from corecast.api import Source, read_recipe
+
+    (text,) = re.findall(r"^```\n(use resnet.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    names = [rule.name for rule in read_recipe(Source("mine.rules", text)).rules]
+    assert names[0] == "resnet.tensor_core_convs"
+
+
 def test_the_recipe_shown_is_the_recipe_shipped() -> None:
     """A reader who copies it has the file."""
     assert (ROOT / "rules" / "resnet" / "resnet.rules").read_text(encoding="utf-8") in README
