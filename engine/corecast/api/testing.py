@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from corecast.adapters.toolchain import refuse_other_ir
 from corecast.api.library import library, read_text
 from corecast.api.options import Json, Packs, UsageError, write_whole
 from corecast.api.reading import survey_of
@@ -137,14 +139,15 @@ class CaseRunner:
         """The layers of the model that a case names; each model is read once."""
         if "model" not in case.blocks:
             return None
-        path, weights, shapes = _model(case)
-        key = path, case.blocks["model"].text
+        line = _ModelLine.of(case)
+        key = line.path, case.blocks["model"].text
         if key not in self.surveyed:
-            self.surveyed[key] = survey_of(str(path), weights, shapes, self.reporter)
+            self.surveyed[key] = survey_of(str(line.path), line.weights, line.shapes, line.function, self.reporter)
         return self.surveyed[key]
 
     def _smoke(self, case: Case, recipe: Source) -> tuple[str, str]:
         """The verdict on the model of a case, converted, and the reason for it."""
+        refuse_other_ir("relax", "the numeric check of a case")
         from corecast.adapters.relax import build_model, load
         from corecast.api.options import parse_shapes
         from corecast.api.smoke import check
@@ -153,8 +156,8 @@ class CaseRunner:
             if "layers" in case.blocks:
                 table = _written_table(case)
                 return check(build_model(table), recipe, params, target, self.packs, table)
-            path, weights, shapes = _model(case)
-            model = load(path, weights=weights, shapes=parse_shapes(shapes))
+            line = _ModelLine.of(case)
+            model = load(line.path, weights=line.weights, shapes=parse_shapes(line.shapes), function=line.function)
             return check(model, recipe, params, target, self.packs)
 
         params, target = _params(case), _target(case)
@@ -197,18 +200,26 @@ def _written_table(case: Case) -> LayerTable:
         raise CaseFileError(Problem("bad-case", error.message, case.span(block.first + error.line))) from error
 
 
-def _model(case: Case) -> tuple[Path, str | None, list[str]]:
-    """`resnet50.onnx --weights random:0 --shape data=1,3,64,64`: a path beside the case, and how to load it."""
-    words = shlex.split(case.blocks["model"].text)
-    options = words[1:]
-    known = dict(zip(options[::2], options[1::2], strict=False)).keys() <= {"--weights", "--shape"}
-    if not words or len(options) % 2 or not known:
-        help = "write a path, and then what the command line takes: `model.onnx --weights random:0`"
-        raise CaseFileError(Problem("bad-case", "this block names no model", case.place("model"), help))
-    given = list(zip(options[::2], options[1::2], strict=True))
-    weights = next((value for name, value in given if name == "--weights"), None)
-    folder = case.source.path.parent if case.source.path else Path()
-    return folder / words[0], weights, [value for name, value in given if name == "--shape"]
+@dataclass(frozen=True)
+class _ModelLine:
+    """What a block `model` says: a path beside the case, and how to load it, as the command line has it."""
+
+    path: Path
+    weights: str | None
+    shapes: list[str]
+    function: str | None
+
+    @classmethod
+    def of(cls, case: Case) -> _ModelLine:
+        words = shlex.split(case.blocks["model"].text)
+        given = list(zip(words[1::2], words[2::2], strict=False))
+        if len(words) % 2 == 0 or not {name for name, _ in given} <= {"--weights", "--shape", "--function"}:
+            help = "write a path, and then what the command line takes: `model.onnx --weights random:0`"
+            raise CaseFileError(Problem("bad-case", "this block names no model", case.place("model"), help))
+        once = dict(given)
+        shapes = [value for name, value in given if name == "--shape"]
+        folder = case.source.path.parent if case.source.path else Path()
+        return cls(folder / words[0], once.get("--weights"), shapes, once.get("--function"))
 
 
 def _params(case: Case) -> dict[str, str | int | float | bool]:
