@@ -46,7 +46,7 @@ def test_tuples_lets_and_prepared_weights_are_seen_through():
         "nn.dense#0(data, %w: float32 8x6",
         "add#0(nn.dense#0, %b: float32 1x6",
         "split#0(add#0",
-        "concat#0(split#0, split#0, nn.dense#0",
+        "concat#0(split#0.1, split#0, nn.dense#0",
         "nn.relu#0(concat#0",
     ]
     assert [table.by_id["nn.dense#0"].size(axis) for axis in "IO"] == [8, 6]

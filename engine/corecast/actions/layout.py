@@ -70,7 +70,16 @@ class SetLayout(Action):
             return Declined("its kernel has the axes {}, and {} are others", operator.kernel, kernel)
         if operator.misorders(kernel):
             return Declined(_MISORDERED, kernel)
-        own = (layer.data_layout, layer.kernel_layout)
-        if layer.behaviour == "original" and (self.data, kernel) != own:
-            return Declined("TVM compiles a {} in {} with the kernel {} only", layer.op, *own)
-        return (_change(data=self.data, kernel=kernel),)
+        return uncompiled(layer, self.data, kernel) or (_change(data=self.data, kernel=kernel),)
+
+
+def uncompiled(layer: Layer, data: str, kernel: str) -> Declined | None:
+    """Why TVM could not compile a layer in these layouts, or None where it can."""
+    own = (layer.data_layout, layer.kernel_layout)
+    if (data, kernel) == own:
+        return None
+    if layer.behaviour == "original":
+        return Declined("TVM compiles a {} in {} with the kernel {} only", layer.op, *own)
+    if any(tensor.shape is None for tensor in (*(operand.type for operand in layer.operands), *layer.results)):
+        return Declined("how many axes its tensors have is known at run time only")
+    return None

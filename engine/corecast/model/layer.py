@@ -27,7 +27,10 @@ Behaviour = Literal["follows", "original", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operand:
-    """One tensor that a call takes: the result of another layer, a parameter, or an argument of the model."""
+    """One tensor that a call takes: the result of another layer, a parameter, or an argument of the model.
+
+    `result` says which one it is where that layer has several.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -35,6 +38,7 @@ class Operand:
     layer: int | None = None
     parameter: str | None = None
     argument: str | None = None
+    result: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@
     nn.relu#0(nn.conv2d#0) -> float32 1x16x8x8
     return nn.relu#0
 
-`%` marks a parameter; `@name` is the node's name in the source model; `follows` or `original` says what the operator
-does when its producer's layout changes.
+`%` marks a parameter; `split#0.1` is the second result of `split#0`; `@name` is the node's name in the source model;
+`follows` or `original` says what the operator does when its producer's layout changes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from corecast.model.layer import Attribute, Behaviour, Call, LayerTable, Operand
 from corecast.model.tensor import TensorType
 
 _CALL = re.compile(r"^(?P<id>\S+?#\d+)\((?P<operands>.*?)\)(?P<attributes>.*?) -> (?P<rest>.*)$")
+_RESULT = re.compile(r"^(?P<id>\S+#\d+)(?:\.(?P<result>\d+))?$")
 _ATTRIBUTE = re.compile(r"(\w+)=(\[[^\]]*\]|\"(?:[^\"\\]|\\.)*\"|\S+)")
 _TAIL = re.compile(r"\s+(?:@(?P<source>\S+)|(?P<behaviour>follows|original|unknown))$")
 
@@ -44,7 +45,7 @@ def _lines(table: LayerTable) -> Iterator[str]:
 
 def _operand(operand: Operand, table: LayerTable) -> str:
     if operand.layer is not None:
-        return table.layers[operand.layer].id
+        return table.layers[operand.layer].id + (f".{operand.result}" if operand.result else "")
     if operand.parameter is not None:
         return f"%{operand.parameter}: {operand.type}"
     return operand.argument or str(operand.type)
@@ -53,7 +54,7 @@ def _operand(operand: Operand, table: LayerTable) -> str:
 def parse_table(text: str, *, model: str = "model", ir: str = "text") -> LayerTable:
     """Read what `format_table` prints. Raises `TableError` with the line that it cannot read.
 
-    A reference to a layer with several results stands for the first of them.
+    `split#0` is the first result of a layer, `split#0.1` its second.
     """
     reader = _Reader()
     for number, line in enumerate(text.split("\n")):
@@ -119,8 +120,12 @@ class _Reader:
         if text.startswith("%"):
             name, _, tensor = text[1:].partition(": ")
             return Operand(type=_tensor(tensor), parameter=name)
-        if text in self.places:
-            return Operand(type=self.calls[self.places[text]].results[0], layer=self.places[text])
+        if (match := _RESULT.match(text)) and match["id"] in self.places:
+            layer, result = self.places[match["id"]], int(match["result"] or 0)
+            results = self.calls[layer].results
+            if result >= len(results):
+                raise ValueError(f"{match['id']} has {len(results)} results, counted from 0")
+            return Operand(type=results[result], layer=layer, result=result)
         if text in self.arguments:
             return Operand(type=self.arguments[text], argument=text)
         if " " not in text:

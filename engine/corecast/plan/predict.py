@@ -1,16 +1,15 @@
 """A layer table and decisions in, expected costs out: layout transforms and casts that will run at every inference.
 
-The layouts are carried through the graph as `ConvertLayout` carries them: a convolution asks for its own, an operator
-that follows takes its first operand's, every other one forces the original. A tensor is transformed or cast once for
-all of its readers; what happens to weights is done ahead and costs nothing.
+The layouts are carried through the graph by `plan.carry`, whose result an adapter realises. A tensor is transformed or
+cast once for all of its readers; what happens to weights is done ahead and costs nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from corecast.model import Layer, LayerTable, Operand
+from corecast.plan.carry import carry
 from corecast.plan.plan import PlannedLayer, Prediction
 from corecast.recipe import ChangeDType, ChangeLayout
 
@@ -22,17 +21,17 @@ def predict(table: LayerTable, decided: Decided) -> Prediction:
     """Foresee what a plan costs at run time and in memory."""
     before, after = _parameter_bytes(table, decided)
     return Prediction(
-        layout_transforms=_layout_transforms(table, decided),
+        layout_transforms=len(carry(table, layouts(decided)).added),
         casts=_casts(table, decided),
         parameter_bytes=before,
         converted_parameter_bytes=after,
     )
 
 
-def _layout_edit(layer: Layer, decided: Decided) -> ChangeLayout | None:
-    planned = decided.get(layer.id)
-    edit = planned.layout.edit if planned and planned.layout else None
-    return edit if isinstance(edit, ChangeLayout) and edit.data != layer.data_layout else None
+def layouts(decided: Decided) -> dict[str, ChangeLayout]:
+    """The layouts decided, by layer id."""
+    edits = {key: layer.layout.edit for key, layer in decided.items() if layer.layout}
+    return {key: edit for key, edit in edits.items() if isinstance(edit, ChangeLayout)}
 
 
 def _dtype_edit(layer: Layer, decided: Decided) -> ChangeDType | None:
@@ -43,42 +42,6 @@ def _dtype_edit(layer: Layer, decided: Decided) -> ChangeDType | None:
 
 def _tensor(operand: Operand) -> Tensor:
     return operand.layer if operand.layer is not None else operand.argument
-
-
-@dataclass(frozen=True)
-class _Permuted:
-    """A tensor whose axes stand in another order than the model had them: `was` NCHW, `now` HWNC."""
-
-    was: str
-    now: str
-
-
-def _layout_transforms(table: LayerTable, decided: Decided) -> int:
-    layouts: dict[Tensor, _Permuted] = {}  # what is not in it is as the model had it
-    transforms: set[tuple[Tensor, _Permuted | None]] = set()
-    for layer in table.layers:
-        edit = _layout_edit(layer, decided)
-        wanted = _Permuted(layer.data_layout or "", edit.data) if edit else None
-        if layer.operator is None and layer.behaviour == "follows":
-            wanted = next((layouts.get(item.layer) for item in layer.operands if item.layer is not None), None)
-        for operand in layer.operands:
-            if operand.parameter is None and layouts.get(_tensor(operand)) != wanted:
-                transforms.add((_tensor(operand), wanted))
-        if wanted and (result := _reduced(wanted, layer)):
-            layouts[layer.index] = result
-    transforms |= {(_tensor(operand), None) for operand in table.returns if _tensor(operand) in layouts}
-    return len(transforms)
-
-
-def _reduced(layout: _Permuted, layer: Layer) -> _Permuted | None:
-    """The layout of a layer's result; one that loses axes has those that are left, perhaps in the model's order."""
-    axes = layer.attributes.get("axis")
-    shape = layer.results[0].shape if layer.results else None
-    if shape is None or len(shape) == len(layout.was) or not isinstance(axes, tuple):
-        return layout
-    lost = {layout.was[int(axis)] for axis in axes}
-    was, now = ("".join(axis for axis in order if axis not in lost) for order in (layout.was, layout.now))
-    return _Permuted(was, now) if was != now else None
 
 
 def _casts(table: LayerTable, decided: Decided) -> int:

@@ -47,9 +47,9 @@ def test_what_was_added_is_never_less_than_nothing(rules: str) -> None:
     assert realised.layout_transforms + realised.casts > 0
 
 
-def resizing() -> Model:
+def resizing(batch: int) -> Model:
     """Two convolutions with a resize between them."""
-    data = relax.Var("data", relax.TensorType((1, 4, 6, 6), "float32"))
+    data = relax.Var("data", relax.TensorType((batch, 4, 6, 6), "float32"))
     weights = [relax.Var(f"w{number}", relax.TensorType((4, 4, 1, 1), "float32")) for number in range(2)]
     builder = relax.BlockBuilder()
     with builder.function("main", [data, *weights]):
@@ -64,11 +64,12 @@ def resizing() -> Model:
     return Model(module, arrays, "resizing")
 
 
-def test_resizing_keeps_its_layout_between_convolutions_that_change_theirs() -> None:
-    """TVM takes HWNC through it and then cannot lower it; so two transposes stand around it, as predicted."""
-    conversion = converted(resizing(), "match nn.conv2d, set layout HWNC")
+@pytest.mark.parametrize(("batch", "layout", "transforms"), [(2, "NCHW", 4), (1, "NHWC", 2)])
+def test_resizing_runs_in_the_layouts_that_tvm_lowers_it_in(batch: int, layout: str, transforms: int) -> None:
+    """HWNC is none of them, so two transposes stand around it; a single image lies in HWNC as in NHWC, which is one."""
+    conversion = converted(resizing(batch), "match nn.conv2d, set layout HWNC")
     (resize,) = conversion.after.by_op["image.resize2d"]
-    assert resize.attributes["layout"] == "NCHW"
-    assert conversion.realised.layout_transforms == conversion.plan.predicted.layout_transforms == 4
+    assert resize.attributes["layout"] == layout
+    assert conversion.realised.layout_transforms == conversion.plan.predicted.layout_transforms == transforms
     error = difference(networks.outputs(conversion.prepared), networks.outputs(conversion.converted))
     assert error.max_relative < 1e-4

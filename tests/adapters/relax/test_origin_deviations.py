@@ -256,6 +256,14 @@ def test_transposed_convolutions_in_hwnc_are_an_error(name):
         convert_layout(networks.network(name), {"nn.conv2d_transpose": ["HWNC", "default"]})
 
 
+def test_deviation_transposed_convolutions_are_converted():
+    """Relay had kernels for them in NHWC; Relax compiles them in NCHW only, so it is an error that says so."""
+    recorded = networks.variant_of("tiny_transpose", "transpose_nhwc_noskip")
+    assert recorded["layers"][1][:2] == ["NHWC", "HWIO"]
+    with pytest.raises(UtilityError, match=r"TVM compiles a nn\.conv2d_transpose in NCHW with the kernel IOHW only"):
+        convert_layout(networks.network("tiny_transpose"), {"nn.conv2d_transpose": ["NHWC", "default"]})
+
+
 def test_deviation_named_kernel_layout_is_not_checked():
     """Any text went through as a kernel layout; one with other axes than a kernel's is refused."""
     with pytest.raises(UtilityError, match=r"NCHW is no layout for nn\.conv2d"):
@@ -268,7 +276,8 @@ def test_deviation_named_kernel_layout_is_not_checked():
 def with_helper(module):
     """The module with a second function."""
     data = relax.Var("data", relax.TensorType((2,), "float32"))
-    helper = relax.Function([data], relax.SeqExpr([], data), data.ty).with_attr("global_symbol", "helper")
+    body = relax.BlockBuilder().normalize(relax.SeqExpr([], data))
+    helper = relax.Function([data], body, data.ty).with_attr("global_symbol", "helper")
     result = module.clone()
     result["helper"] = helper
     return result

@@ -2,14 +2,15 @@
 
 What only prepares a weight (`permute_dims`, `astype`, `reshape` and the like on a parameter) is no layer: it runs once,
 and its result counts as that parameter. A choice between branches is one layer, `if`: no layout and no dtype is carried
-into a branch, so what stands inside it is no layer that a recipe could change. `enumerate_calls` gives the same layers
-under the same ids, for later passes.
+into a branch, so what stands inside it is no layer that a recipe could change. A `call` of a function and a
+`match_cast` are layers too. `enumerate_calls` gives the same layers under the same ids, for later passes.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -22,17 +23,12 @@ from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import bindings_of, reads
 from corecast.adapters.relax.tensors import plain_type
 from corecast.model import Attribute, Behaviour, Call, LayerTable, Operand, TensorType
+from corecast.model.following import behaviour_of
 
 # Calls on a weight that only change its form.
 WEIGHT_PREPARATION = frozenset(
     f"relax.{op}"
     for op in ("permute_dims", "astype", "reshape", "expand_dims", "squeeze", "broadcast_to", "layout_transform")
-)
-
-# What has a layout rule and cannot be lowered in another layout: transposed convolutions are compiled in NCHW with an
-# IOHW kernel (and likewise with one and three axes), and resizing in NCHW and NHWC, but in HWNC not.
-BOUND_TO_LAYOUT = frozenset(
-    "nn.conv1d_transpose nn.conv2d_transpose nn.conv3d_transpose image.resize2d image.resize3d".split()
 )
 
 
@@ -67,6 +63,10 @@ def _calls(main: relax.Function, sources: _Sources) -> Iterator[tuple[str, relax
         value = binding.value
         if isinstance(value, relax.If):
             yield "if", binding
+        elif isinstance(binding, relax.MatchCast) and isinstance(binding.var.ty, relax.TensorType):
+            yield "match_cast", binding
+        elif isinstance(value, RelaxCall) and not isinstance(value.op, Op):
+            yield "call", binding
         elif not isinstance(value, RelaxCall) or not isinstance(value.op, Op):
             sources.alias(binding.var, value)
         elif value.op.name in WEIGHT_PREPARATION and sources.is_weight(value.args[0]):
@@ -95,7 +95,7 @@ def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources) -> 
         results=results,
         attributes=_attributes(value) if isinstance(value, RelaxCall) else {},
         source=binding.var.name,
-        behaviour=_behaviour(op, value, operands, results),
+        behaviour=_behaviour(op, operands, results),
     )
 
 
@@ -144,10 +144,14 @@ class _Sources:
 
 def _shaped(ty: Any, **origin: Any) -> Any:
     """An operand for a tensor type, a tuple of them for a tuple type, nothing for a shape or a number."""
+    return _numbered(ty, itertools.count(), origin)
+
+
+def _numbered(ty: Any, places: Iterator[int], origin: Mapping[str, Any]) -> Any:
     if isinstance(ty, relax.TensorType):
-        return Operand(type=plain_type(ty), **origin)
+        return Operand(type=plain_type(ty), result=next(places), **origin)
     if isinstance(ty, relax.TupleType):
-        return tuple(_shaped(field, **origin) for field in ty.fields)
+        return tuple(_numbered(field, places, origin) for field in ty.fields)
     return ()
 
 
@@ -165,7 +169,9 @@ def input_count(main: relax.Function) -> int:
 
 
 def _attributes(call: RelaxCall) -> dict[str, Attribute]:
-    """The attributes of a call as plain data. A call of a primitive function has that function's name."""
+    """The attributes of a call as plain data. A call of a function has that function's name."""
+    if not isinstance(call.op, Op):
+        return {"function": str(getattr(call.op, "name_hint", call.op))}
     if isinstance(call.args[0] if call.args else None, GlobalVar):
         return {"function": call.args[0].name_hint}
     if call.attrs is None:
@@ -196,15 +202,8 @@ def _plain(value: Any) -> Attribute:
     return str(value)
 
 
-def _behaviour(op: str, value: Any, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
-    """Whether ConvertLayout can take another layout through a call, and TVM can then lower it."""
-    if op in BOUND_TO_LAYOUT or op == "if":
-        return "original"
-    if any(tensor.shape is None for tensor in [*(operand.type for operand in operands), *results]):
-        return "unknown"
-    return "follows" if _has_layout_rule(value.op.name) else "original"
-
-
-@cache
-def _has_layout_rule(name: str) -> bool:
-    return Op.get(name).get_attr("FRelaxInferLayout") is not None
+def _behaviour(op: str, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
+    """What the operator does with another order of axes; where a tensor's rank is unknown, nobody knows."""
+    found = behaviour_of(op)
+    tensors = [*(operand.type for operand in operands), *results]
+    return "unknown" if found == "follows" and any(tensor.shape is None for tensor in tensors) else found

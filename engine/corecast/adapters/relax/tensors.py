@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -37,6 +38,14 @@ def plain_type(ty: Any) -> TensorType:
     if isinstance(ty.shape, relax.ShapeExpr):
         shape = tuple(int(size) if isinstance(size, tirx.IntImm) else str(size) for size in ty.shape.values)
     return TensorType(dtype=dtype_of(ty) or "unknown", shape=shape)
+
+
+def permuted(ty: Any, order: Sequence[int]) -> relax.TensorType:
+    """The tensor type with its axes in another order."""
+    if not isinstance(ty.shape, relax.ShapeExpr):
+        return relax.TensorType(None, ty.dtype, ty.vdevice, ty.ndim)
+    sizes = ty.shape.values
+    return relax.TensorType([sizes[axis] for axis in order], ty.dtype, ty.vdevice)
 
 
 def type_of(array: Array) -> relax.TensorType:

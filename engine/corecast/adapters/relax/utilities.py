@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import tvm
 from tvm.ir import IRModule
 
+from corecast.actions.layout import uncompiled
 from corecast.adapters.origin import (
     LayoutConfig,
     UtilityError,
@@ -67,8 +68,12 @@ def convert_layout(module: IRModule, desired_layouts: Mapping[str, Sequence[str]
     Raises `UtilityError`.
     """
     table = survey(module)
-    edits = layout_edits(table, desired_layouts, _operators())
-    return _applied(module, ConvertLayout(with_named_kernels(table, edits)))
+    edits = with_named_kernels(table, layout_edits(table, desired_layouts, _operators()))
+    for key, edit in edits.items():
+        if obstacle := uncompiled(table.by_id[key], edit.data, edit.kernel):
+            message = f"{key} cannot have the layouts {edit.data}, {edit.kernel}: {obstacle}"
+            raise UtilityError.of("not-compiled", message, "leave it out of the desired layouts")
+    return _applied(module, ConvertLayout(edits))
 
 
 def _applied(module: IRModule, change: tvm.transform.Pass) -> IRModule:

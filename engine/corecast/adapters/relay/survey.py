@@ -9,8 +9,9 @@ and its result counts as that weight. Functions that are called are not entered;
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -191,10 +192,14 @@ def _transposed(operand: Operand) -> Operand:
 
 def _shaped(ty: Any, **origin: Any) -> Any:
     """An operand for a tensor type, a tuple of them for a tuple type, nothing for anything else."""
+    return _numbered(ty, itertools.count(), origin)
+
+
+def _numbered(ty: Any, places: Iterator[int], origin: Mapping[str, Any]) -> Any:
     if isinstance(ty, relay.TensorType):
-        return Operand(type=plain_type(ty), **origin)
+        return Operand(type=plain_type(ty), result=next(places), **origin)
     if isinstance(ty, relay.TupleType):
-        return tuple(_shaped(field, **origin) for field in ty.fields)
+        return tuple(_numbered(field, places, origin) for field in ty.fields)
     return ()
 
 

@@ -1,0 +1,242 @@
+"""A layer table and the layouts decided for it in, the order of every tensor's axes out, and so every transpose.
+
+A converted layer has the order that was decided; what follows (`model.following`) runs in the order that needs the
+fewest transposed bytes; everything else keeps the model's. A tensor is transposed once for all of its readers. Weights
+are put in order ahead, which costs nothing, and neither does it to move axes of size one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from corecast.model import Attribute, Layer, LayerTable
+from corecast.model.axes import tensor_order
+from corecast.model.following import FOLLOWERS
+from corecast.model.orders import Order, between, in_memory, unchanged
+from corecast.plan.carry.choice import Choice, Converted
+from corecast.plan.carry.contest import decide
+from corecast.plan.carry.regions import regions
+from corecast.plan.carry.wiring import Reader, Value, Wiring
+from corecast.recipe import ChangeLayout
+
+# After so many turns through the regions that are disputed, what is found is good enough.
+_TURNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An operand that is not read as it stands: what is read, seen through the model's own transposes, and how.
+
+    Attributes:
+        value: None for a weight, which is read as it stands but for the order.
+        order: of the value's axes.
+        expand: where axes of size one are put in then, so that the operand is broadcast along others than the first.
+    """
+
+    value: Value | None
+    order: Order
+    expand: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A layer that does not run as it did: the order of its space, those of its results, and its new attributes."""
+
+    order: Order
+    results: tuple[Order | None, ...]
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """A value that is transposed at run time, and the layer that is the first to want it in that order.
+
+    The function's result counts as a layer after the last one. `own` is the model's own transpose that does the same.
+    """
+
+    value: Value
+    order: Order
+    reader: int
+    own: int | None = None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What becomes of a function. Layers are known by index; the function's result comes after the last one.
+
+    Attributes:
+        runs: the layers that do not run as they did.
+        reads: the readers that do not take every operand as it stands; None is for one that they do.
+        aliases: for each transpose of the model's own the value that it renames, and the order in which it is the same.
+        standing: those of them whose result somebody still reads as it was.
+        transposes: everything that is transposed at run time.
+    """
+
+    runs: Mapping[int, Run] = field(default_factory=dict)
+    reads: Mapping[int, tuple[Read | None, ...]] = field(default_factory=dict)
+    aliases: Mapping[int, tuple[Value, Order]] = field(default_factory=dict)
+    standing: frozenset[int] = frozenset()
+    transposes: tuple[Transpose, ...] = ()
+
+    @property
+    def added(self) -> tuple[Transpose, ...]:
+        """The transposes that the model did not have."""
+        return tuple(transpose for transpose in self.transposes if transpose.own is None)
+
+
+def carry(table: LayerTable, edits: Mapping[str, ChangeLayout]) -> Carried:
+    """Choose the order of every tensor of a function.
+
+    Args:
+        table: its layers.
+        edits: the layouts decided, by the ids of the layers; everything else that has a layout of its own keeps it.
+    """
+    changed = [(layer, edit) for key, edit in edits.items() if _changes(layer := table.by_id[key], edit)]
+    if not changed:
+        return Carried()
+    wiring = Wiring(table)
+    choice = choose(wiring, {layer.index: _converted(layer, edit) for layer, edit in changed})
+    runs = {index: _run(wiring, index, order) for index, order in choice.orders.items()}
+    for layer, edit in changed:
+        converted = choice.converted[layer.index]
+        layouts = {"data_layout": edit.data, "kernel_layout": edit.kernel, "out_layout": edit.data}
+        runs[layer.index] = Run(converted.results[0] or (), converted.results, layouts)
+    return _carried(choice, runs)
+
+
+def choose(wiring: Wiring, converted: Mapping[int, Converted]) -> Choice:
+    """Give every layer that follows the order in which it runs."""
+    choice = Choice(wiring, converted)
+    disputed = []
+    for region in regions(wiring, converted):
+        if region.is_disputed:
+            disputed.append(region.orders)
+        else:
+            choice.orders.update(region.orders)
+    for _ in range(_TURNS):
+        before = dict(choice.orders)
+        for proposal in disputed:
+            decide(choice, proposal)
+        if len(disputed) < 2 or choice.orders == before:
+            break
+    choice.orders = {layer: order for layer, order in choice.orders.items() if order != unchanged(len(order))}
+    return choice
+
+
+def _changes(layer: Layer, edit: ChangeLayout) -> bool:
+    return (layer.data_layout, layer.kernel_layout) != (edit.data, edit.kernel)
+
+
+def _converted(layer: Layer, edit: ChangeLayout) -> Converted:
+    data, kernel = layer.data_layout or "", layer.kernel_layout or ""
+    result = layer.attributes.get("out_layout") or data
+    orders = [between(*pair) if pair[0] != pair[1] else None for pair in ((data, edit.data), (kernel, edit.kernel))]
+    made = between(str(result), edit.data)
+    return Converted(
+        operands=(*orders, *[None] * (len(layer.operands) - 2)),
+        results=(made if made != unchanged(len(made)) else None,),
+    )
+
+
+def _run(wiring: Wiring, index: int, order: Order) -> Run:
+    layer, axes = wiring.layers[index], wiring.axes(index)
+    results = axes.results if axes else ()
+    return Run(
+        order,
+        tuple(tensor_order(blocks, order) if blocks else None for blocks in results),
+        FOLLOWERS[layer.op].attributes(layer, order),
+    )
+
+
+# ── who reads what, and how ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _carried(choice: Choice, runs: Mapping[int, Run]) -> Carried:
+    result = _Readings(choice)
+    for value in _concerned(choice.wiring, runs):
+        result.add(value)
+    for index in runs:
+        result.add_weights(index)
+    places = {index: len(choice.wiring.operands(index)) for index in result.reads}
+    return Carried(
+        runs=runs,
+        reads={index: tuple(map(found.get, range(places[index]))) for index, found in result.reads.items()},
+        aliases=choice.wiring.aliases,
+        standing=frozenset(result.standing),
+        transposes=tuple(sorted(result.transposes, key=lambda transpose: transpose.reader)),
+    )
+
+
+def _concerned(wiring: Wiring, runs: Iterable[int]) -> dict[Value, None]:
+    """What is made or read by a layer that does not run as it did, and what the model itself transposes."""
+    values = dict.fromkeys(value for value, _ in wiring.aliases.values())
+    for index in runs:
+        layer = wiring.layers[index]
+        values.update(((index, place), None) for place in range(len(layer.results)))
+        values.update((source[0], None) for operand in layer.operands if (source := wiring.source(operand)))
+    return values
+
+
+class _Readings:
+    """Who reads otherwise than the model did, and what has to be transposed for it."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.reads: dict[int, dict[int, Read]] = {}
+        self.standing: set[int] = set()
+        self.transposes: list[Transpose] = []
+        self._choice = choice
+        self._wiring = choice.wiring
+
+    def add(self, value: Value) -> None:
+        """All readers of a value."""
+        shape = self._wiring.shape(value)
+        if shape is None:
+            return
+        own = unchanged(len(shape))
+        made = self._choice.gives(value) or own
+        transposed: dict[Order, Transpose] = {}
+        for reader in self._wiring.readers.get(value, ()):
+            wants = self._choice.wants(reader)
+            order, alias = reader.outside(wants or own), None
+            if self._reads_memory(reader) and in_memory(order, shape) == in_memory(made, shape):
+                order = made
+            elif wants is None and reader.renaming:
+                alias = self._wiring.operands(reader.layer)[reader.place].layer
+            if alias is not None:
+                self.standing.add(alias)
+            elif reader.renaming or not made == order == own:
+                self._read(reader, Read(value, order, self._expanded(reader)))
+            key = in_memory(order, shape)
+            if key != in_memory(made, shape) and (key not in transposed or transposed[key].own is None):
+                first = transposed[key].reader if key in transposed else reader.layer
+                transposed[key] = Transpose(value, order, first, alias)
+        self.transposes += transposed.values()
+
+    def add_weights(self, index: int) -> None:
+        """The weights of a layer that does not run as it did."""
+        for place, operand in enumerate(self._wiring.layers[index].operands):
+            if self._wiring.source(operand) is None:
+                reader = Reader(index, place, None)
+                order, expand = self._choice.wants(reader), self._expanded(reader)
+                if order and (expand or order != unchanged(len(order))):
+                    self._read(reader, Read(None, order, expand))
+
+    def _read(self, reader: Reader, read: Read) -> None:
+        self.reads.setdefault(reader.layer, {})[reader.place] = read
+
+    def _reads_memory(self, reader: Reader) -> bool:
+        if self._wiring.axes(reader.layer) is None:
+            return False
+        return FOLLOWERS[self._wiring.layers[reader.layer].op].reads_memory
+
+    def _expanded(self, reader: Reader) -> tuple[int, ...]:
+        """Where a broadcast operand has axes of size one; in front of its first axis they go without saying."""
+        axes = self._wiring.axes(reader.layer)
+        order = self._choice.orders.get(reader.layer)
+        blocks = axes.operands[reader.place] if axes and axes.stretches else None
+        if not blocks or not order:
+            return ()
+        missing = [not blocks[place] for place in order]
+        first = missing.index(False) if False in missing else len(missing)
+        return tuple(place for place, is_missing in enumerate(missing[first:]) if is_missing)

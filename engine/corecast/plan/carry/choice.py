@@ -1,0 +1,49 @@
+"""Which order each layer runs in, and so in which every tensor is given and wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from corecast.model.axes import tensor_order
+from corecast.model.orders import Order
+from corecast.plan.carry.wiring import Reader, Value, Wiring
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The orders in which a converted layer reads its operands and gives its results; None for the model's."""
+
+    operands: tuple[Order | None, ...]
+    results: tuple[Order | None, ...]
+
+
+@dataclass
+class Choice:
+    """The converted layers, and the order of the space of each layer that follows another one than the model's."""
+
+    wiring: Wiring
+    converted: Mapping[int, Converted]
+    orders: dict[int, Order] = field(default_factory=dict)
+
+    def wants(self, reader: Reader) -> Order | None:
+        """The order of its own axes in which a reader takes its operand; None for the model's."""
+        layer, place = reader.layer, reader.place
+        if layer in self.converted:
+            return self.converted[layer].operands[place]
+        if layer not in self.orders or not (axes := self.wiring.axes(layer)):
+            return None
+        blocks = axes.operands[place]
+        return tensor_order(blocks, self.orders[layer]) if blocks else None
+
+    def gives(self, value: Value) -> Order | None:
+        """The order in which a value is produced; None for the model's."""
+        layer, place = value
+        if isinstance(layer, str):
+            return None
+        if layer in self.converted:
+            return self.converted[layer].results[place]
+        if layer not in self.orders or not (axes := self.wiring.axes(layer)):
+            return None
+        blocks = axes.results[place]
+        return tensor_order(blocks, self.orders[layer]) if blocks else None
