@@ -52,7 +52,7 @@ def test_a_relay_bundle_is_refused_with_the_way_out(bundle: Bundle) -> None:
 def test_a_bundle_of_an_unknown_ir_is_damaged(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     _edit_report(bundle, "onnx")
     assert main(["run", str(bundle.path)]) == 2
-    assert "is no whole bundle: report.json: Input should be 'relax' or 'relay'" in capsys.readouterr().err
+    assert "report.json: error[damaged-bundle]: `ir`: Input should be 'relax' or 'relay'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["verify", "tune", "run"])
@@ -72,7 +72,7 @@ def test_what_is_autotvms_alone_is_refused_for_a_relax_bundle(
 def test_a_saved_relay_module_is_named(tmp_path: Path) -> None:
     file = tmp_path / "module.json"
     file.write_text(RELAY_MODULE)
-    with pytest.raises(NoRelayError, match=r"module\.json holds a Relay module, and Relay is not here"):
+    with pytest.raises(NoRelayError, match=r"module\.json: .* this is a Relay module, and Relay is not here"):
         load(file)
 
 

@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from corecast.adapters.relax.model import Model, ModelError
+from corecast.lang.problems import CorecastError
 
 _Read = TypeVar("_Read", bound=Callable[..., Model])
 
@@ -28,7 +29,7 @@ def of_its_file(read: _Read) -> _Read:
             return read(source, *arguments, **options)
         try:
             return read(source, *arguments, **options)
-        except ModelError as error:
+        except CorecastError as error:
             raise error.within(str(source)) from error.__cause__
         except Exception as error:
             if reason := _damage(Path(source)):
@@ -42,6 +43,7 @@ def of_its_file(read: _Read) -> _Read:
 def _damage(path: Path) -> str | None:
     """What ONNX's checker finds wrong with a file, or None where it finds nothing, or where it is no ONNX file."""
     try:
+        onnx.ModelProto().ParseFromString(path.read_bytes())  # `onnx.load` takes a .json file for a model in JSON
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         return str(error).strip().splitlines()[0]
