@@ -282,6 +282,16 @@ def test_pack_yaml_is_read_strictly_and_each_problem_has_its_place(tmp_path: Pat
     assert all(part in found for part in told), found
 
 
+@pytest.mark.parametrize("file", ["pack.yaml", "mine.rules"])
+def test_no_file_of_a_pack_is_a_link_out_of_it(tmp_path: Path, file: str) -> None:
+    folder = pack(tmp_path, "mine", "match nn.conv2d, keep\n")
+    (folder / file).rename(tmp_path / file)
+    (folder / file).symlink_to(tmp_path / file)
+    with pytest.raises(CorecastError, match=f"{file} of the pack `mine` is a link out of its folder") as caught:
+        read_recipe(folder)
+    assert caught.value.problems[0].slug == "leaves-pack"
+
+
 def test_what_a_pack_was_proven_on_is_part_of_it(tmp_path: Path) -> None:
     proof = """validated_with:
 - model: resnet50.onnx

@@ -8,6 +8,17 @@ from corecast.lang import Problem
 from corecast.recipe import Pack
 
 
+class Note(BaseModel):
+    """Another place that it takes to understand a problem, with a remark."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+
 class Finding(BaseModel):
     """A problem as `check --json` prints it; lines and columns count from one."""
 
@@ -20,10 +31,15 @@ class Finding(BaseModel):
     slug: str
     message: str
     help: str | None
+    notes: tuple[Note, ...] = ()
 
     @classmethod
     def of(cls, problem: Problem) -> Finding:
         span = problem.span
+        notes = tuple(
+            Note(file=place.source.name, line=place.line, column=place.column, message=remark)
+            for remark, place in problem.notes
+        )
         return cls(
             file=span.source.name if span else None,
             line=span.line if span else None,
@@ -32,6 +48,7 @@ class Finding(BaseModel):
             slug=problem.slug,
             message=problem.message,
             help=problem.help,
+            notes=notes,
         )
 
 

@@ -146,6 +146,9 @@ def read_info(source: Source) -> Document[PackInfo]:
 
 
 def _read(folder: Path, path: Path, name: str, where: Path | None) -> Source:
+    if not path.resolve().is_relative_to(folder.resolve()):
+        message = f"{path.name} of the pack `{name}` is a link out of its folder, to {path.resolve()}"
+        raise RulesError(Problem("leaves-pack", message, help="a pack holds its own files"))
     inner = path.relative_to(folder).as_posix()
     short = inner if inner == f"{name}{SUFFIX}" else f"{name}/{inner}"
     return Source(str(where / inner) if where else short, path.read_text(encoding="utf-8-sig"), path)
