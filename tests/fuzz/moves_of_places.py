@@ -19,11 +19,11 @@ def along_an_axis(net: Growth, x: Value) -> None:
     if kind == "flip":
         net.add("flip", x, axis=axis)
     elif kind == "repeat" and 2 * x.elements() <= MOST_ELEMENTS:
-        net.add("repeat", x, repeats=2, axis=axis if net.chance(0.9) else None)
+        net.add("repeat", x, repeats=2, axis=axis)
     elif kind == "tile" and 2 * x.elements() <= MOST_ELEMENTS:
         net.add("tile", x, repeats=[2 if place == axis else 1 for place in range(x.rank)])
     elif kind in ("cumsum", "cumprod"):
-        net.add(kind, x, axis=axis if net.chance(0.9) else None, exclusive=net.chance(0.2))
+        net.add(kind, x, axis=axis, exclusive=net.chance(0.2))
     elif kind == "take" and x.shape[axis] > 1:
         net.add("take", x, net.weight(net.choice(1, 2, 3), dtype="int64", role="index"), axis=axis)
     elif kind == "broadcast_to" and 2 * x.elements() <= MOST_ELEMENTS:

@@ -32,7 +32,7 @@ from fuzz.rules import Ruleset
 FORMS = {"permute_dims", "astype"}
 
 # Relative to the largest value. Folding weights adds in another order; a conversion does not.
-PREPARED = 1e-4
+PREPARED = {"float32": 1e-4, "float16": 1e-1}
 CONVERTED = 1e-5
 
 # A value may fall on either side of a bound (a cast, a comparison) by the order of sums: a fault shows for all seeds.
@@ -124,12 +124,13 @@ def _prepared_well(net: Network, module: IRModule, prepared: Model) -> None:
     ):
         raise Broken("prepare twice", f"{prepared.module.script()}\n  and then\n{again.module.script()}")
     weights = attached(module)
+    dtypes = {tensor.dtype for tensor in [*net.arguments.values(), *net.weights.values()]}
     agree(
         "prepare",
         lambda inputs: evaluate(module["main"], [*inputs, *weights]),
         lambda inputs: run(prepared, inputs),
         [network.arguments(net, seed) for seed in SEEDS],
-        PREPARED,
+        max(PREPARED.get(dtype, 0) for dtype in dtypes),
     )
 
 
