@@ -5,7 +5,7 @@ from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, 
 from corecast.model.operators import DEFAULT_KERNELS, WEIGHTED, Operator
 from corecast.model.target import Support, Target
 from corecast.model.targets import TargetError, find_target, known_targets
-from corecast.model.tensor import TensorType, dtype_bits
+from corecast.model.tensor import TensorType, dtype_bits, is_lossless
 from corecast.model.text import TableError, format_table, parse_table
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "dtype_bits",
     "find_target",
     "format_table",
+    "is_lossless",
     "known_targets",
     "parse_table",
 ]

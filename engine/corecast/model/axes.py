@@ -27,13 +27,15 @@ class Axes:
     """The rank of a call's space, and for each tensor its axes along those of the space.
 
     None stands for a tensor that is read as the model had it, whatever the order: a scale for each channel, say. Where
-    the call `stretches`, an operand with fewer axes is repeated along those that it lacks.
+    the call `stretches`, an operand with fewer axes is repeated along those that it lacks. Where it `is_plain`, every
+    tensor has each axis of the space, and so the order of the space is that of all of them.
     """
 
     rank: int
     operands: tuple[Blocks | None, ...]
     results: tuple[Blocks | None, ...]
     stretches: bool = False
+    is_plain: bool = False
 
 
 @lru_cache(maxsize=1 << 14)
@@ -94,6 +96,8 @@ def broadcast(call: Call) -> Axes | None:
 def _broadcast(ranks: tuple[int, ...], space: int, results: int) -> Axes | None:
     if max(ranks, default=0) > space:
         return None
+    if set(ranks) == {space}:
+        return _together(space, len(ranks), results)
     return Axes(space, tuple(_trailing(rank, space) for rank in ranks), (whole(space),) * results, stretches=True)
 
 
@@ -102,7 +106,12 @@ def together(call: Call) -> Axes | None:
     ranks = [len(tensor.shape or ()) for tensor in _tensors(call)]
     if not call.operands or len(set(ranks)) != 1:
         return None
-    return Axes(ranks[0], (whole(ranks[0]),) * len(call.operands), (whole(ranks[0]),) * len(call.results))
+    return _together(ranks[0], len(call.operands), len(call.results))
+
+
+@cache
+def _together(rank: int, operands: int, results: int) -> Axes:
+    return Axes(rank, (whole(rank),) * operands, (whole(rank),) * results, is_plain=True)
 
 
 def first_alone(call: Call) -> Axes | None:

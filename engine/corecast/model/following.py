@@ -19,10 +19,10 @@ Renaming = Callable[[Attribute, Order], Attribute]
 
 
 def _axis(value: Attribute, order: Order) -> Attribute:
-    """An axis, or several, by number."""
+    """An axis, or several, by number; several stand in sequence, for some of TVM's kernels count on that."""
     if isinstance(value, int):
         return order.index(value % len(order))
-    return tuple(order.index(int(axis) % len(order)) for axis in value) if isinstance(value, tuple) else value
+    return tuple(sorted(order.index(int(axis) % len(order)) for axis in value)) if isinstance(value, tuple) else value
 
 
 def _layout(value: Attribute, order: Order) -> Attribute:
@@ -40,7 +40,8 @@ def _each(width: int, value: Attribute, order: Order) -> Attribute:
     return tuple(number for axis in order for number in numbers[width * axis : width * (axis + 1)])
 
 
-def _any(call: Call, order: Order) -> bool:  # noqa: ARG001
+def any_order(call: Call, order: Order) -> bool:  # noqa: ARG001
+    """For a call that can run in every order of its space."""
     return True
 
 
@@ -84,7 +85,7 @@ class Follower:
 
     axes: Callable[[Call], Axes | None]
     renamed: Mapping[str, Renaming] = field(default_factory=dict)
-    takes: Callable[[Call, Order], bool] = _any
+    takes: Callable[[Call, Order], bool] = any_order
     reads_memory: bool = False
 
     def attributes(self, call: Call, order: Order) -> dict[str, Attribute]:

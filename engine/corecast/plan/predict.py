@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from corecast.model import Layer, LayerTable, Operand
+from corecast.model import Layer, LayerTable
 from corecast.plan.carry import carry
+from corecast.plan.casts import count_casts
 from corecast.plan.plan import PlannedLayer, Prediction
 from corecast.recipe import ChangeDType, ChangeLayout
 
 Decided = Mapping[str, PlannedLayer]
-Tensor = int | str | None  # a layer's index or an argument's name
 
 
 def predict(table: LayerTable, decided: Decided) -> Prediction:
     """Foresee what a plan costs at run time and in memory."""
     before, after = _parameter_bytes(table, decided)
+    carried = carry(table, layouts(decided))
     return Prediction(
-        layout_transforms=len(carry(table, layouts(decided)).added),
-        casts=_casts(table, decided),
+        layout_transforms=len(carried.added),
+        casts=count_casts(table, _dtypes(table, decided), carried),
         parameter_bytes=before,
         converted_parameter_bytes=after,
     )
@@ -34,37 +35,15 @@ def layouts(decided: Decided) -> dict[str, ChangeLayout]:
     return {key: edit for key, edit in edits.items() if isinstance(edit, ChangeLayout)}
 
 
+def _dtypes(table: LayerTable, decided: Decided) -> dict[int, ChangeDType]:
+    """The dtypes decided, by the index of the layer."""
+    return {layer.index: edit for layer in table.layers if (edit := _dtype_edit(layer, decided))}
+
+
 def _dtype_edit(layer: Layer, decided: Decided) -> ChangeDType | None:
     planned = decided.get(layer.id)
     edit = planned.dtype.edit if planned and planned.dtype else None
     return edit if isinstance(edit, ChangeDType) else None
-
-
-def _tensor(operand: Operand) -> Tensor:
-    return operand.layer if operand.layer is not None else operand.argument
-
-
-def _casts(table: LayerTable, decided: Decided) -> int:
-    casts: set[tuple[Tensor, str]] = set()
-    computed = {layer.index: edit.accumulator for layer in table.layers if (edit := _dtype_edit(layer, decided))}
-
-    def need(operand: Operand, dtype: str) -> None:
-        tensor = _tensor(operand)
-        have = computed.get(tensor, operand.type.dtype) if isinstance(tensor, int) else operand.type.dtype
-        if operand.parameter is None and have != dtype:
-            # From an accumulator to another dtype the value passes through the dtype that the model gave it.
-            if have != operand.type.dtype:
-                casts.add((tensor, operand.type.dtype))
-            if dtype != operand.type.dtype:
-                casts.add((tensor, dtype))
-
-    for layer in table.layers:
-        edit = _dtype_edit(layer, decided)
-        for operand in layer.operands:
-            need(operand, edit.dtype if edit else operand.type.dtype)
-    for operand in table.returns:
-        need(operand, operand.type.dtype)
-    return len(casts)
 
 
 def _parameter_bytes(table: LayerTable, decided: Decided) -> tuple[int | None, int | None]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule
 
 from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild, bindings_of
-from corecast.adapters.relax.tensors import dtype_of, numpy_dtype
+from corecast.adapters.relax.tensors import dtype_of
+from corecast.model import is_lossless
 
 # The layers that may go away here, the model's own ones too.
 MERGED = frozenset({"permute_dims", "astype"})
@@ -73,20 +73,9 @@ def _compose(first: Conversion, second: Conversion, dtype: str | None) -> Conver
     """One conversion that does what two do, on a tensor of `dtype`; None where there is none."""
     if isinstance(first, tuple) and isinstance(second, tuple):
         return tuple(first[axis] for axis in second)
-    if isinstance(first, str) and isinstance(second, str) and dtype and _is_lossless(dtype, first):
+    if isinstance(first, str) and isinstance(second, str) and dtype and is_lossless(dtype, first):
         return second
     return None
-
-
-def _is_lossless(dtype: str, wider: str) -> bool:
-    """Whether every value of `dtype` is one of `wider`, so that the way through it changes nothing."""
-    if dtype == wider:
-        return True
-    narrow, wide = numpy_dtype(dtype), numpy_dtype(wider)
-    try:
-        return bool(np.can_cast(narrow, wide, casting="safe"))
-    except TypeError:
-        return False
 
 
 def _is_identity(how: Conversion, source: Any) -> bool:

@@ -5,11 +5,11 @@ Each value of a function has a face that its layer makes, and one for every othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from tvm import relax
-from tvm.ir import GenericConst, TupleGetItem, Var
+from tvm.ir import GenericConst, Tuple, TupleGetItem, Var
 
 from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.tensors import permuted
@@ -24,11 +24,12 @@ class Faces:
     A transpose of the model's own keeps its name; the others are called after what they transpose.
     """
 
-    def __init__(self, rebuild: Rebuild, table: LayerTable, carried: Carried) -> None:
+    def __init__(self, rebuild: Rebuild, table: LayerTable, carried: Carried, layers: Iterable[Var]) -> None:
         self._rebuild = rebuild
         self._table = table
         self._vars: dict[int | str, Var] = {var.name: var for var in rebuild.model.main.params}
-        self._made: dict[Value, Order] = {}
+        self._vars.update(enumerate(layers))
+        self._runs = carried.runs
         self._faces: dict[Value, dict[Order, Any]] = {}
         self._others: dict[Any, Any] = {}
         self._returned = {read.value for read in carried.reads.get(len(table.layers), ()) if read}
@@ -38,25 +39,21 @@ class Faces:
             if transpose.own is not None
         }
 
-    def made_by(self, layer: int, var: Var, orders: Sequence[Order | None] = ()) -> None:
-        """The layer's results are in this variable of the new function; None is the order that the model had."""
-        self._vars[layer] = var
-        self._made.update({(layer, place): order for place, order in enumerate(orders) if order})
-
     def add(self, value: Value, order: Order, expr: Any) -> None:
         """This expression of the new function is the value in this order."""
         self._faces.setdefault(value, {}).setdefault(order, expr)
 
     def has(self, value: Value, order: Order) -> bool:
         """Whether a value is there with its elements as in this order, so that no transpose is needed for it."""
-        made = self._made.get(value, unchanged(len(order)))
-        return any(self._lies(value, face) == self._lies(value, order) for face in (made, *self._faces.get(value, ())))
+        faces = (self._made(value) or unchanged(len(order)), *self._faces.get(value, ()))
+        return any(self._lies(value, face) == self._lies(value, order) for face in faces)
 
     def face(self, value: Value, order: Order) -> Any:
         """The value in this order."""
         faces = self._faces.setdefault(value, {})
         if not faces:
-            faces[self._made.get(value, unchanged(len(order)))] = self._item(self._vars[value[0]], value[1])
+            made = self._rebuild.new(self._vars[value[0]])
+            faces[self._made(value) or unchanged(len(order))] = self.item(made, value[1])
         if order not in faces:
             faces[order] = self._turned(value, faces, order)
         return faces[order]
@@ -97,6 +94,12 @@ class Faces:
             name = self._rebuild.fresh(f"{face.name}_{'result' if leaves else 'transposed'}")
         return self._rebuild.emit(relax.op.permute_dims(face, list(transposing(have, order))), name)
 
+    def _made(self, value: Value) -> Order | None:
+        """The order in which a value is made; None for the model's."""
+        layer, place = value
+        run = self._runs.get(layer) if isinstance(layer, int) else None
+        return run.results[place] if run else None
+
     def _lies(self, value: Value, order: Order) -> Order:
         return in_memory(order, self._shape(value))
 
@@ -105,8 +108,14 @@ class Faces:
         types = self._table.layers[layer].results[place] if isinstance(layer, int) else self._table.arguments[layer]
         return types.shape or ()
 
-    def _item(self, var: Var, place: int) -> Any:
-        """A tensor of a variable, which may hold a tuple of them."""
-        if not isinstance(var.ty, relax.TupleType):
-            return var
-        return self._rebuild.emit(TupleGetItem(var, place), self._rebuild.fresh(f"{var.name}_{place}"))
+    def item(self, expr: Any, place: int) -> Any:
+        """A tensor of an expression of the new function, which may be a tuple of them."""
+        if isinstance(expr, Tuple):
+            return expr.fields[place]
+        if not isinstance(expr.ty, relax.TupleType):
+            return expr
+        key = (expr, place)
+        if key not in self._others:
+            name = self._rebuild.fresh(f"{expr.name}_{place}")
+            self._others[key] = self._rebuild.emit(TupleGetItem(expr, place), name)
+        return self._others[key]

@@ -13,7 +13,7 @@ from tvm.ir import Call, IRModule, Tuple, TupleGetItem, Var
 from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.faces import Faces
 from corecast.adapters.relax.passes import module_pass, rewrite
-from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of, reads
+from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of, reads, substitute
 from corecast.adapters.relax.survey import enumerate_calls, survey
 from corecast.adapters.relax.tensors import permuted
 from corecast.model import LayerTable
@@ -58,21 +58,25 @@ _Held: TypeAlias = "_Moved | tuple[_Held, ...] | Any"
 
 
 class _Conversion:
-    """One function on its way from the old orders to the new ones."""
+    """One function on its way from the old orders to the new ones.
+
+    What stands for an old variable in the new function is its value in the order in which it is made now; `held` says
+    of those that are made in another order, or not at all, what they were.
+    """
 
     def __init__(self, rebuild: Rebuild, table: LayerTable, carried: Carried) -> None:
         self._rebuild = rebuild
         self._table = table
         self._carried = carried
-        self._faces = Faces(rebuild, table, carried)
+        self._layers = {binding.var: index for index, (_, binding) in enumerate(enumerate_calls(rebuild.model.main))}
+        self._faces = Faces(rebuild, table, carried, self._layers)
         self._held: dict[Var, _Held] = {}
         self._made: dict[Any, Any] = {}
 
     def run(self) -> None:
         main = self._rebuild.model.main
-        layers = {binding.var: index for index, (_, binding) in enumerate(enumerate_calls(main))}
         for binding in bindings_of(main):
-            index = layers.get(binding.var)
+            index = self._layers.get(binding.var)
             if index is None:
                 self._bind(binding)
             elif index in self._carried.aliases:
@@ -81,76 +85,81 @@ class _Conversion:
                 self._convert(binding, index)
             else:
                 self._rebuild.keep(binding)
-                self._faces.made_by(index, self._rebuild.new(binding.var))
-        self._restore(main.body.body)
+        for var, expr in self._as_they_were(main.body.body).items():
+            self._rebuild.replace(var, expr)
 
     def _rename(self, binding: Binding, index: int) -> None:
         """A transpose of the model's own: gone, unless somebody reads its result in the order that it has."""
-        value, order = self._carried.aliases[index]
-        self._held[binding.var] = _Moved(value, order)
-        if index not in self._carried.standing:
+        value, order = self._carried.aliases[index].value, self._carried.aliases[index].order
+        if value is None:
             return
-        source = binding.value.args[0]
-        if source in self._held or self._faces.has(value, order):
+        if index not in self._carried.standing:
+            self._held[binding.var] = _Moved(value, order)
+        elif binding.value.args[0] in self._held or self._faces.has(value, order):
             self._rebuild.replace(binding.var, self._faces.face(value, order))
         else:
             self._rebuild.keep(binding)
             self._faces.add(value, order, self._rebuild.new(binding.var))
-        del self._held[binding.var]
 
     def _bind(self, binding: Binding) -> None:
         """What is no layer: another name for a tensor, a tuple, an item of one, a weight in another form."""
-        value = binding.value
-        if isinstance(value, Var | Tuple | TupleGetItem) and any(var in self._held for var in reads(value)):
-            self._held[binding.var] = self._holding(value)
-        else:
-            self._restore(value)
+        var, value = binding.var, binding.value
+        if not any(read in self._held for read in reads(value)):
             self._rebuild.keep(binding)
+        elif isinstance(value, Var | Tuple):
+            self._held[var] = self._holding(value)
+            self._rebuild.replace(var, self._rebuild.new(value))
+        elif isinstance(value, TupleGetItem):
+            held = self._holding(value.tuple_value)
+            if isinstance(held, tuple):
+                self._held[var] = held[value.index]
+            self._rebuild.replace(var, self._faces.item(self._rebuild.new(value.tuple_value), value.index))
+        else:
+            self._keep_as_it_was(binding)
 
     def _holding(self, expr: Any) -> _Held:
+        """What an expression of the old function was."""
         if isinstance(expr, Tuple):
             return tuple(self._holding(field) for field in expr.fields)
-        if isinstance(expr, TupleGetItem):
-            held = self._holding(expr.tuple_value)
-            return held[expr.index] if isinstance(held, tuple) else TupleGetItem(held, expr.index)
         return self._held.get(expr) or self._rebuild.new(expr)
 
-    def _restore(self, expr: Any) -> None:
-        """Let an expression read what it read before."""
-        for var in reads(expr):
-            if held := self._held.pop(var, None):
-                self._rebuild.replace(var, self._whole(held))
+    def _as_they_were(self, expr: Any) -> dict[Var, Any]:
+        """For each variable that an expression reads and that is made otherwise now, what it was."""
+        return {var: self._restored(self._held[var]) for var in reads(expr) if var in self._held}
 
-    def _whole(self, held: _Held) -> Any:
+    def _restored(self, held: _Held) -> Any:
         if isinstance(held, _Moved):
             return self._faces.face(held.value, held.order)
-        return Tuple([self._whole(item) for item in held]) if isinstance(held, tuple) else held
+        return Tuple([self._restored(item) for item in held]) if isinstance(held, tuple) else held
+
+    def _keep_as_it_was(self, binding: Binding) -> None:
+        """For what reads variables that the layer table does not see as operands: branches, and what is no call."""
+        value = substitute(binding.value, self._as_they_were(binding.value))
+        if isinstance(binding, relax.MatchCast):
+            self._rebuild.keep(relax.MatchCast(binding.var, value, binding.ty))
+        else:
+            self._rebuild.keep(relax.VarBinding(binding.var, value))
 
     def _convert(self, binding: Binding, index: int) -> None:
-        """A layer that runs in another order, or reads something that does."""
+        """A layer that runs in another order, or reads what does not stand as it is made."""
         call, run = binding.value, self._carried.runs.get(index)
-        if not isinstance(call, Call):  # a choice between branches
-            self._restore(call)
-            self._rebuild.keep(binding)
-            self._faces.made_by(index, self._rebuild.new(binding.var))
+        if not isinstance(call, Call):
+            self._keep_as_it_was(binding)
             return
-        operands = self._carried.reads.get(index) or (None,) * len(self._table.layers[index].operands)
-        arguments = self._arguments(call.args, iter(operands))
+        operands = self._carried.reads.get(index)
+        arguments = self._arguments(call.args, iter(operands)) if operands else list(map(self._rebuild.new, call.args))
         attributes, ty = call.attrs, binding.var.ty
-        orders: tuple[Order | None, ...] = ()
         if run:
-            orders = run.results
-            ty = self._type(ty, orders)
+            ty = self._type(ty, run.results)
             attributes = self._attributes(call, index, run)
             arguments = _ARGUMENTS.get(call.op.name, _as_they_are)(arguments, run.order, ty)
-        result = self._rebuild.emit(Call(call.op, arguments, attributes, call.ty_args, call.span, ty), binding.var.name)
-        self._faces.made_by(index, result, orders)
-        if any(orders):
+        made = self._rebuild.emit(Call(call.op, arguments, attributes, call.ty_args, call.span, ty), binding.var.name)
+        self._rebuild.replace(binding.var, made)
+        if run and any(run.results):
             self._held[binding.var] = self._results(index, binding.var.ty)
-        else:
-            self._rebuild.replace(binding.var, result)
 
     def _results(self, index: int, ty: Any) -> _Held:
+        """What a layer's variable was."""
         if not isinstance(ty, relax.TupleType):
             return _Moved((index, 0), unchanged(ty.ndim))
         return tuple(_Moved((index, place), unchanged(field.ndim)) for place, field in enumerate(ty.fields))
@@ -161,26 +170,22 @@ class _Conversion:
 
     def _argument(self, argument: Any, operands: Iterator[Read | None]) -> Any:
         if isinstance(argument, Tuple):
-            return Tuple([self._argument(field, operands) for field in argument.fields])
+            return Tuple(self._arguments(argument.fields, operands))
+        made = self._rebuild.new(argument)
+        if isinstance(argument.ty, relax.TensorType):
+            read = next(operands)
+            return self._faces.read(made, read) if read else made
         if isinstance(argument.ty, relax.TupleType):
             found = [next(operands) for _ in argument.ty.fields]
-            if not any(found):
-                return self._rebuild.new(argument)
-            return Tuple([self._field(argument, place, read) for place, read in enumerate(found)])
-        if isinstance(argument.ty, relax.TensorType) and (read := next(operands)):
-            return self._faces.read(self._rebuild.new(argument), read)
-        return self._rebuild.new(argument)
+            if any(found):
+                return Tuple([self._field(made, place, read) for place, read in enumerate(found)])
+        return made
 
-    def _field(self, argument: Var, place: int, read: Read | None) -> Any:
-        """A tensor of a variable that holds a tuple of them."""
+    def _field(self, made: Any, place: int, read: Read | None) -> Any:
+        """A tensor of an expression that is a tuple of them."""
         if read and read.value:
-            return self._faces.read(None, read)
-        held = self._held.get(argument)
-        if isinstance(held, tuple):
-            item = self._whole(held[place])
-        else:
-            name = self._rebuild.fresh(f"{argument.name}_{place}")
-            item = self._rebuild.emit(TupleGetItem(self._rebuild.new(argument), place), name)
+            return self._faces.read(made, read)
+        item = self._faces.item(made, place)
         return self._faces.read(item, read) if read else item
 
     def _attributes(self, call: Call, index: int, run: Run) -> Any:

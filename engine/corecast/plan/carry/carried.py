@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from corecast.model import Attribute, Layer, LayerTable
+from corecast.model import Attribute, Layer, LayerTable, Operand
 from corecast.model.axes import tensor_order
 from corecast.model.following import FOLLOWERS
 from corecast.model.orders import Order, between, in_memory, unchanged
 from corecast.plan.carry.choice import Choice, Converted
 from corecast.plan.carry.contest import decide
 from corecast.plan.carry.regions import regions
-from corecast.plan.carry.wiring import Reader, Value, Wiring
+from corecast.plan.carry.wiring import Value, Wiring
 from corecast.recipe import ChangeLayout
 
 # After so many turns through the regions that are disputed, what is found is good enough.
@@ -26,7 +26,7 @@ _TURNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An operand that is not read as it stands: what is read, seen through the model's own transposes, and how.
+    """An operand that is not read as it is made: what is read, seen through the model's own transposes, and how.
 
     Attributes:
         value: None for a weight, which is read as it stands but for the order.
@@ -67,17 +67,24 @@ class Carried:
 
     Attributes:
         runs: the layers that do not run as they did.
-        reads: the readers that do not take every operand as it stands; None is for one that they do.
-        aliases: for each transpose of the model's own the value that it renames, and the order in which it is the same.
+        reads: the readers that do not take every operand as it is made; None is for one that they do.
+        aliases: for each transpose of the model's own what its result is made of, and in which order.
         standing: those of them whose result somebody still reads as it was.
         transposes: everything that is transposed at run time.
     """
 
     runs: Mapping[int, Run] = field(default_factory=dict)
     reads: Mapping[int, tuple[Read | None, ...]] = field(default_factory=dict)
-    aliases: Mapping[int, tuple[Value, Order]] = field(default_factory=dict)
+    aliases: Mapping[int, Read] = field(default_factory=dict)
     standing: frozenset[int] = frozenset()
     transposes: tuple[Transpose, ...] = ()
+
+    def is_made(self, read: Read) -> bool:
+        """Whether what is read so is just what its layer makes."""
+        layer, place = read.value or (-1, 0)
+        run = self.runs.get(layer) if isinstance(layer, int) else None
+        made = run.results[place] if run else None
+        return not read.expand and read.order == (made or unchanged(len(read.order)))
 
     @property
     def added(self) -> tuple[Transpose, ...]:
@@ -110,14 +117,14 @@ def choose(wiring: Wiring, converted: Mapping[int, Converted]) -> Choice:
     choice = Choice(wiring, converted)
     disputed = []
     for region in regions(wiring, converted):
-        if region.is_disputed:
-            disputed.append(region.orders)
+        if region.disputed:
+            disputed.append(region)
         else:
             choice.orders.update(region.orders)
     for _ in range(_TURNS):
         before = dict(choice.orders)
-        for proposal in disputed:
-            decide(choice, proposal)
+        for region in disputed:
+            decide(choice, region)
         if len(disputed) < 2 or choice.orders == before:
             break
     choice.orders = {layer: order for layer, order in choice.orders.items() if order != unchanged(len(order))}
@@ -158,11 +165,13 @@ def _carried(choice: Choice, runs: Mapping[int, Run]) -> Carried:
         result.add(value)
     for index in runs:
         result.add_weights(index)
-    places = {index: len(choice.wiring.operands(index)) for index in result.reads}
+    places = {index: len(choice.wiring.sources[index]) for index in result.reads}
     return Carried(
         runs=runs,
         reads={index: tuple(map(found.get, range(places[index]))) for index, found in result.reads.items()},
-        aliases=choice.wiring.aliases,
+        aliases={
+            index: Read(value, order) for index, (value, order) in choice.wiring.aliases.items() if order is not None
+        },
         standing=frozenset(result.standing),
         transposes=tuple(sorted(result.transposes, key=lambda transpose: transpose.reader)),
     )
@@ -170,16 +179,15 @@ def _carried(choice: Choice, runs: Mapping[int, Run]) -> Carried:
 
 def _concerned(wiring: Wiring, runs: Iterable[int]) -> dict[Value, None]:
     """What is made or read by a layer that does not run as it did, and what the model itself transposes."""
-    values = dict.fromkeys(value for value, _ in wiring.aliases.values())
+    values = dict.fromkeys(source.value for source in wiring.aliases.values())
     for index in runs:
-        layer = wiring.layers[index]
-        values.update(((index, place), None) for place in range(len(layer.results)))
-        values.update((source[0], None) for operand in layer.operands if (source := wiring.source(operand)))
+        values.update(((index, place), None) for place in range(len(wiring.layers[index].results)))
+        values.update((source.value, None) for source in wiring.sources[index] if source)
     return values
 
 
 class _Readings:
-    """Who reads otherwise than the model did, and what has to be transposed for it."""
+    """Who reads otherwise than what is made stands, and what has to be transposed for it."""
 
     def __init__(self, choice: Choice) -> None:
         self.reads: dict[int, dict[int, Read]] = {}
@@ -195,48 +203,50 @@ class _Readings:
             return
         own = unchanged(len(shape))
         made = self._choice.gives(value) or own
+        lies = in_memory(made, shape)
         transposed: dict[Order, Transpose] = {}
-        for reader in self._wiring.readers.get(value, ()):
-            wants = self._choice.wants(reader)
-            order, alias = reader.outside(wants or own), None
-            if self._reads_memory(reader) and in_memory(order, shape) == in_memory(made, shape):
+        for layer, place, source in self._wiring.readers.get(value, ()):
+            wants = self._choice.wants(layer, place)
+            order, expand = source.outside(wants or own), self._expanded(layer, place)
+            if source.renaming is None and order == made and not expand:
+                continue
+            key, alias = in_memory(order, shape), None
+            if key == lies and self._reads_memory(layer):
                 order = made
-            elif wants is None and reader.renaming:
-                alias = self._wiring.operands(reader.layer)[reader.place].layer
+            elif wants is None and source.renaming:
+                alias = self._operand(layer, place).layer
             if alias is not None:
                 self.standing.add(alias)
-            elif reader.renaming or not made == order == own:
-                self._read(reader, Read(value, order, self._expanded(reader)))
-            key = in_memory(order, shape)
-            if key != in_memory(made, shape) and (key not in transposed or transposed[key].own is None):
-                first = transposed[key].reader if key in transposed else reader.layer
+            elif source.renaming or order != made or expand:
+                self.reads.setdefault(layer, {})[place] = Read(value, order, expand)
+            if key != lies and (key not in transposed or transposed[key].own is None):
+                first = transposed[key].reader if key in transposed else layer
                 transposed[key] = Transpose(value, order, first, alias)
         self.transposes += transposed.values()
 
     def add_weights(self, index: int) -> None:
         """The weights of a layer that does not run as it did."""
-        for place, operand in enumerate(self._wiring.layers[index].operands):
-            if self._wiring.source(operand) is None:
-                reader = Reader(index, place, None)
-                order, expand = self._choice.wants(reader), self._expanded(reader)
-                if order and (expand or order != unchanged(len(order))):
-                    self._read(reader, Read(None, order, expand))
+        for place, source in enumerate(self._wiring.sources[index]):
+            if source is None and (order := self._choice.wants(index, place)):
+                expand = self._expanded(index, place)
+                if expand or order != unchanged(len(order)):
+                    self.reads.setdefault(index, {})[place] = Read(None, order, expand)
 
-    def _read(self, reader: Reader, read: Read) -> None:
-        self.reads.setdefault(reader.layer, {})[reader.place] = read
+    def _operand(self, layer: int, place: int) -> Operand:
+        layers = self._wiring.layers
+        return layers[layer].operands[place] if layer < len(layers) else self._wiring.returns[place]
 
-    def _reads_memory(self, reader: Reader) -> bool:
-        if self._wiring.axes(reader.layer) is None:
-            return False
-        return FOLLOWERS[self._wiring.layers[reader.layer].op].reads_memory
+    def _reads_memory(self, layer: int) -> bool:
+        axes = self._wiring.axes(layer)
+        return axes is not None and FOLLOWERS[self._wiring.layers[layer].op].reads_memory
 
-    def _expanded(self, reader: Reader) -> tuple[int, ...]:
+    def _expanded(self, layer: int, place: int) -> tuple[int, ...]:
         """Where a broadcast operand has axes of size one; in front of its first axis they go without saying."""
-        axes = self._wiring.axes(reader.layer)
-        order = self._choice.orders.get(reader.layer)
-        blocks = axes.operands[reader.place] if axes and axes.stretches else None
+        order = self._choice.orders.get(layer)
+        axes = self._wiring.axes(layer) if order else None
+        blocks = axes.operands[place] if axes and axes.stretches else None
         if not blocks or not order:
             return ()
-        missing = [not blocks[place] for place in order]
+        missing = [not blocks[axis] for axis in order]
         first = missing.index(False) if False in missing else len(missing)
-        return tuple(place for place, is_missing in enumerate(missing[first:]) if is_missing)
+        return tuple(axis for axis, is_missing in enumerate(missing[first:]) if is_missing)

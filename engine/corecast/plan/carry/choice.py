@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from corecast.model.axes import tensor_order
 from corecast.model.orders import Order
-from corecast.plan.carry.wiring import Reader, Value, Wiring
+from corecast.plan.carry.wiring import Value, Wiring
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,27 @@ class Choice:
     converted: Mapping[int, Converted]
     orders: dict[int, Order] = field(default_factory=dict)
 
-    def wants(self, reader: Reader) -> Order | None:
-        """The order of its own axes in which a reader takes its operand; None for the model's."""
-        layer, place = reader.layer, reader.place
-        if layer in self.converted:
-            return self.converted[layer].operands[place]
-        if layer not in self.orders or not (axes := self.wiring.axes(layer)):
-            return None
+    def wants(self, layer: int, place: int) -> Order | None:
+        """The order of its own axes in which a layer takes an operand; None for the model's."""
+        order = self.orders.get(layer)
+        if order is None:
+            return self.converted[layer].operands[place] if layer in self.converted else None
+        axes = self.wiring.axes(layer)
+        if axes is None or axes.is_plain:
+            return order
         blocks = axes.operands[place]
-        return tensor_order(blocks, self.orders[layer]) if blocks else None
+        return tensor_order(blocks, order) if blocks else None
 
     def gives(self, value: Value) -> Order | None:
         """The order in which a value is produced; None for the model's."""
         layer, place = value
         if isinstance(layer, str):
             return None
-        if layer in self.converted:
-            return self.converted[layer].results[place]
-        if layer not in self.orders or not (axes := self.wiring.axes(layer)):
-            return None
+        order = self.orders.get(layer)
+        if order is None:
+            return self.converted[layer].results[place] if layer in self.converted else None
+        axes = self.wiring.axes(layer)
+        if axes is None or axes.is_plain:
+            return order
         blocks = axes.results[place]
-        return tensor_order(blocks, self.orders[layer]) if blocks else None
+        return tensor_order(blocks, order) if blocks else None

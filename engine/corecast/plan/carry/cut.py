@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 # The two ends; every other node has a number from 2.
 SOURCE, SINK = 0, 1
 
 
 class Graph:
-    """A directed graph with capacities, in the making."""
+    """A directed graph with capacities, of which only that is made which the source reaches.
 
-    def __init__(self) -> None:
+    `grow` is called with each node that is reached, once, and gives it the arcs that it does not have yet.
+    """
+
+    def __init__(self, grow: Callable[[int], None]) -> None:
+        self._grow = grow
+        self._grown: set[int] = set()
         self._arcs: list[list[int]] = [[], []]  # the arcs that leave each node, by number
         self._heads: list[int] = []
         self._left: list[float] = []  # what an arc can still carry; arc `a ^ 1` is arc `a` the other way round
@@ -25,22 +32,26 @@ class Graph:
         self._heads += (head, tail)
         self._left += (capacity, 0)
 
-    def cut(self) -> list[bool]:
-        """For each node whether it is on the sink's side of the cheapest cut, the one nearest the source of several."""
+    def cut(self) -> set[int]:
+        """What is on the source's side of the cheapest cut; of several, the one nearest the source."""
         while SINK in (levels := self._levels()):
             self._saturate(levels)
-        return [node not in levels for node in range(len(self._arcs))]
+        return set(levels)
 
     def _levels(self) -> dict[int, int]:
         """How far each node is from the source, by arcs that can still carry something."""
+        heads, left = self._heads, self._left
         levels = {SOURCE: 0}
         queue = [SOURCE]
         for node in queue:
             if node == SINK:
                 break
+            if node not in self._grown:
+                self._grown.add(node)
+                self._grow(node)
             for arc in self._arcs[node]:
-                head = self._heads[arc]
-                if self._left[arc] and head not in levels:
+                head = heads[arc]
+                if left[arc] and head not in levels:
                     levels[head] = levels[node] + 1
                     queue.append(head)
         return levels

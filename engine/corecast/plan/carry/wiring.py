@@ -7,9 +7,8 @@ same tensor of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from corecast.model import Layer, LayerTable, Operand, TensorType, dtype_bits
 from corecast.model.axes import Axes
@@ -23,16 +22,11 @@ Value: TypeAlias = tuple[int | str, int]
 DYNAMIC = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """A layer and the place of an operand; `renaming` is the order of the value's axes that makes the operand of it.
+class Source(NamedTuple):
+    """What an operand is made of: a value, and the order of its axes that makes the operand, None for its own."""
 
-    The function's result reads as well: its index is the one after the last layer's.
-    """
-
-    layer: int
-    place: int
-    renaming: Order | None
+    value: Value
+    renaming: Order | None = None
 
     def outside(self, order: Order) -> Order:
         """The order of the value in which the operand has this order."""
@@ -43,54 +37,65 @@ class Reader:
         return order if self.renaming is None else composed(inverse(self.renaming), order)
 
 
+class Reader(NamedTuple):
+    """A layer and the place of an operand. The function's result reads too; its index comes after the last layer's."""
+
+    layer: int
+    place: int
+    source: Source
+
+
 class Wiring:
-    """The values of a layer table, who reads them, and the axes of the layers that follow."""
+    """The values of a layer table, who reads them, and the axes of the layers that follow.
+
+    `sources` has for each layer, and after them for the function's result, what each operand is made of, None for a
+    weight; `aliases` has for each transpose of the model's own what its result is made of.
+    """
 
     def __init__(self, table: LayerTable) -> None:
         self.layers = table.layers
+        self.returns = table.returns
+        self.sources: list[list[Source | None]] = []
         self.readers: dict[Value, list[Reader]] = {}
-        self.aliases: dict[int, tuple[Value, Order]] = {}
+        self.aliases: dict[int, Source] = {}
         self._arguments: dict[Value, TensorType] = {}
-        self._returns = table.returns
+        self._axes: dict[int, Axes | None] = {}
         # Relay's own pass carries layouts there, and it transposes axes of size one like all others.
         self._moves_units = table.ir != "relay"
-        self._axes: dict[int, Axes | None] = {}
         for layer in table.layers:
+            self._connect(layer.operands)
             if layer.op in RENAMING and (alias := self._alias(layer)):
                 self.aliases[layer.index] = alias
             else:
-                self._read(layer.index, layer.operands)
-        self._read(len(table.layers), table.returns)
+                self._read(layer.index)
+        self._connect(table.returns)
+        self._read(len(table.layers))
 
-    def _alias(self, layer: Layer) -> tuple[Value, Order] | None:
-        operand = layer.operands[0]
-        shape, axes = operand.type.shape, layer.attributes.get("axes")
-        source = self.source(operand)
+    def _connect(self, operands: Sequence[Operand]) -> None:
+        sources: list[Source | None] = []
+        for operand in operands:
+            if operand.layer is not None:
+                sources.append(self.aliases.get(operand.layer) or Source((operand.layer, operand.result)))
+            elif operand.argument is not None:
+                value = (operand.argument, operand.result)
+                self._arguments[value] = operand.type
+                sources.append(Source(value))
+            else:
+                sources.append(None)
+        self.sources.append(sources)
+
+    def _alias(self, layer: Layer) -> Source | None:
+        source, shape, axes = self.sources[layer.index][0], layer.operands[0].type.shape, layer.attributes.get("axes")
         if shape is None or source is None or layer.behaviour != "follows":
             return None
         rank = len(shape)
         order = tuple(int(axis) % rank for axis in axes) if isinstance(axes, tuple) else tuple(range(rank))[::-1]
-        value, renaming = source
-        return value, order if renaming is None else composed(renaming, order)
+        return Source(source.value, source.outside(order))
 
-    def _read(self, index: int, operands: Sequence[Operand]) -> None:
-        for place, operand in enumerate(operands):
-            if source := self.source(operand):
-                self.readers.setdefault(source[0], []).append(Reader(index, place, source[1]))
-
-    def source(self, operand: Operand) -> tuple[Value, Order | None] | None:
-        """The value that an operand is made of, and the order of its axes that makes it; None for a weight."""
-        if operand.layer is not None:
-            return self.aliases.get(operand.layer) or ((operand.layer, operand.result), None)
-        if operand.argument is None:
-            return None
-        value = (operand.argument, operand.result)
-        self._arguments.setdefault(value, operand.type)
-        return value, None
-
-    def operands(self, index: int) -> Sequence[Operand]:
-        """What a layer reads, or what the function returns."""
-        return self.layers[index].operands if index < len(self.layers) else self._returns
+    def _read(self, index: int) -> None:
+        for place, source in enumerate(self.sources[index]):
+            if source:
+                self.readers.setdefault(source.value, []).append(Reader(index, place, source))
 
     def axes(self, index: int) -> Axes | None:
         """The axes of a layer that can follow; None for every other one, and for the function's result."""
@@ -102,20 +107,20 @@ class Wiring:
         follower = FOLLOWERS.get(layer.op)
         return follower.axes(layer) if follower and layer.behaviour == "follows" else None
 
-    def type(self, value: Value) -> TensorType:
-        producer, place = value
-        return self._arguments[value] if isinstance(producer, str) else self.layers[producer].results[place]
-
     def shape(self, value: Value) -> Shape | None:
         """The sizes of a value, in which 1 stands only for an axis that can be moved at no cost; None if unknown."""
-        shape = self.type(value).shape
+        shape = self._type(value).shape
         if shape is None or self._moves_units:
             return shape
         return tuple(str(size) for size in shape)
 
     def bytes(self, value: Value) -> int:
         """What a transpose of a value moves, with a guess at each dynamic size."""
-        tensor = self.type(value)
+        tensor = self._type(value)
         sizes = (size if isinstance(size, int) else DYNAMIC for size in tensor.shape or ())
         bits = dtype_bits(tensor.dtype) if tensor.dtype != "unknown" else 32
         return (prod(sizes) * bits + 7) // 8
+
+    def _type(self, value: Value) -> TensorType:
+        producer, place = value
+        return self._arguments[value] if isinstance(producer, str) else self.layers[producer].results[place]

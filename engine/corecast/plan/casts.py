@@ -1,0 +1,94 @@
+"""Decided dtypes in, the casts that they need out: each tensor once for every dtype in which somebody wants it.
+
+They are counted as an adapter makes them. A recast layer's result is cast back to the dtype that the model gave it and
+on from there, but a way without loss is cut short; where a transpose stands in between, it hands on the model's dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corecast.model import LayerTable, Operand, is_lossless
+from corecast.plan.carry import Carried, Read, Value
+from corecast.recipe import ChangeDType
+
+
+def count_casts(table: LayerTable, edits: Mapping[int, ChangeDType], carried: Carried) -> int:
+    """How many casts the model gets.
+
+    Args:
+        table: its layers.
+        edits: the dtypes decided, by the layers' index.
+        carried: what is transposed.
+    """
+    if not edits:
+        return 0
+    casts = _Casts(table, edits, carried)
+    for layer in table.layers:
+        casts.read(layer.index, layer.operands)
+    casts.read(len(table.layers), table.returns)
+    return len(casts.found)
+
+
+class _Casts:
+    def __init__(self, table: LayerTable, edits: Mapping[int, ChangeDType], carried: Carried) -> None:
+        self.found: set[tuple[Value, Read | None, str]] = set()  # what, how it is transposed, and to which dtype
+        self._layers = table.layers
+        self._edits = edits
+        self._carried = carried
+
+    def read(self, index: int, operands: tuple[Operand, ...]) -> None:
+        """What a layer, or the function's result, needs."""
+        edit = self._edits.get(index)
+        reads = self._carried.reads.get(index) or (None,) * len(operands)
+        for operand, read in zip(operands, reads, strict=True):
+            value = read.value if read else _value(operand)
+            own = operand.type.dtype
+            if value is None:
+                continue
+            if read and not self._carried.is_made(read):
+                self._read_transposed(value, read, own, edit.dtype if edit else own)
+                continue
+            start, have = self._start(value, own)
+            if self._is_own_cast(index):
+                continue  # it starts there as well
+            wanted = edit.dtype if edit else own
+            if wanted != have and not (wanted == own and self._is_own_cast(value[0])):
+                self.found.add((start, None, wanted))
+
+    def _read_transposed(self, value: Value, read: Read, own: str, wanted: str) -> None:
+        if isinstance(value[0], int) and value[0] in self._edits and self._edits[value[0]].accumulator != own:
+            self.found.add((value, None, own))
+        if wanted != own:
+            self.found.add((value, read, wanted))
+
+    def _start(self, value: Value, own: str) -> tuple[Value, str]:
+        """What a cast of a value starts from, and the dtype of that."""
+        index = value[0]
+        if isinstance(index, str):
+            return value, own
+        if index in self._edits:
+            made = self._edits[index].accumulator
+            if is_lossless(made, own):
+                return value, made
+            self.found.add((value, None, own))
+            return value, own
+        operand = self._layers[index].operands[0] if self._is_own_cast(index) else None
+        source = _value(operand) if operand else None
+        if operand and source and index not in self._carried.reads:
+            start, have = self._start(source, operand.type.dtype)
+            if is_lossless(have, own):
+                return start, have
+        return value, own
+
+    def _is_own_cast(self, index: int | str) -> bool:
+        """Whether a layer is a cast that the model has itself."""
+        if isinstance(index, str) or index in self._edits or index == len(self._layers):
+            return False
+        return self._layers[index].op == "astype"
+
+
+def _value(operand: Operand) -> Value | None:
+    """What an operand is that is known at run time only; None for a weight."""
+    producer = operand.argument if operand.layer is None else operand.layer
+    return None if producer is None else (producer, operand.result)
