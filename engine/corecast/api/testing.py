@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -237,4 +237,4 @@ def _target(case: Case) -> Target | None:
         return find_target(case.blocks["target"].text.strip()) if "target" in case.blocks else None
     except TargetError as error:
         (problem,) = error.problems
-        raise CaseFileError(Problem(problem.slug, problem.message, case.place("target"), problem.help)) from error
+        raise CaseFileError(replace(problem, span=case.place("target"))) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corecast.adapters.relax.model import Model
 from corecast.adapters.weights_file import read_weights, write_weights
 from corecast.api import (
     Source,
@@ -43,13 +44,24 @@ def test_a_scalar_stays_one_in_a_file_of_weights(tmp_path: Path) -> None:
     assert {name: (array.shape, array.item()) for name, array in found.items()} == {"high": ((), 6), "narrow": ((), 3)}
 
 
-def test_bounds_that_are_initializers_go_through_a_bundle_and_run(
-    onnx_file: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_bounds_that_are_initializers_become_those_of_a_clip(onnx_file: Callable[[str], Path], tmp_path: Path) -> None:
     """The ReLU6 of every MobileNet since opset 11."""
     model = prepare(load(onnx_file(RELU6)))
+    assert not {"low", "high"} & set(model.parameters)
+    assert "clip#0" in survey(model).by_id
+    _goes_through_a_bundle_and_runs(model, tmp_path / "bundle")
+
+
+def test_a_weight_without_axes_goes_through_a_bundle_and_runs(onnx_file: Callable[[str], Path], tmp_path: Path) -> None:
+    model = prepare(
+        load(onnx_file(RELU6.replace("Clip(c, low, high)", "Mul(r, high)").replace("y =", "r = Relu(c)\n        y =")))
+    )
     assert model.parameters["high"].shape == ()
+    _goes_through_a_bundle_and_runs(model, tmp_path / "bundle")
+
+
+def _goes_through_a_bundle_and_runs(model: Model, path: Path) -> None:
     table = survey(model)
     recipe = read_recipe(Source("case.rules", "match nn.conv2d, set layout HWNC"), table)
-    write_bundle(apply(plan(recipe, table), model), tmp_path / "bundle")
-    assert verify_bundle(read_bundle(tmp_path / "bundle")).verdict == "pass"
+    write_bundle(apply(plan(recipe, table), model), path)
+    assert verify_bundle(read_bundle(path)).verdict == "pass"

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,7 +93,16 @@ def _execute(command: str) -> tuple[int, str]:
     command, redirected, file = command.partition(" > ")
     program, *arguments = shlex.split(command)
     if program != "corecast":
-        done = subprocess.run(command + redirected + file, shell=True, capture_output=True, text=True, check=False)
+        # `python` is the one that runs the tests, whatever the caller's path says.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        done = subprocess.run(
+            command + redirected + file,
+            shell=True,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": path},
+        )
         return done.returncode, done.stdout + done.stderr
     stream = io.StringIO()
     with (
