@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
 from tvm.ir import Call, TupleGetItem, Var
+from tvm_ffi import structural_equal
 
 from corecast.adapters.relax.model import Array, Model
-from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
+from corecast.adapters.relax.rebuild import Line, Rebuild
 from corecast.adapters.relax.tensors import constant_array, dtype_of, numpy_dtype, static_shape
 
 Vector = NDArray[np.float64]
@@ -86,13 +87,13 @@ def absorb(model: Model) -> Model:
     runs = {var: run for var, run in _runs(rebuild).items() if not run.is_settled}
     inner = {step.data for run in runs.values() for step in run.steps[1:]}
     roots = {run.root.result: run for run in runs.values() if run.root is not None and run.scale is not None}
-    for binding in bindings_of(model.main):
-        if binding.var in roots:
-            _scale_weight(rebuild, roots[binding.var])
-        if binding.var in runs:
-            rebuild.replace(binding.var, _written(rebuild, runs[binding.var]))
-        elif binding.var not in inner:
-            rebuild.keep(binding)
+    for line in rebuild.lines:
+        if line.var in roots:
+            _scale_weight(rebuild, roots[line.var])
+        if line.var in runs:
+            rebuild.replace(line.var, _written(rebuild, runs[line.var]))
+        elif line.var not in inner:
+            rebuild.keep(line)
     return rebuild.finish()
 
 
@@ -137,31 +138,31 @@ def _along(vector: Vector, axis: int, rank: int) -> Vector:
 def _runs(rebuild: Rebuild) -> dict[Var, Run]:
     """All runs by the variable of their last step."""
     steps: dict[Var, list[Step]] = {}
-    producers: dict[Var, Binding] = {}
-    for binding in bindings_of(rebuild.model.main):
-        producers[binding.var] = binding
-        step = _step(rebuild, binding, producers)
+    producers: dict[Var, Line] = {}
+    for line in rebuild.lines:
+        producers[line.var] = line
+        step = _step(rebuild, line, producers)
         if step is not None:
             before = steps.get(step.data)
             goes_on = before is not None and before[0].axis == step.axis and rebuild.uses[step.data] == 1
-            steps[binding.var] = chain = steps.pop(step.data) if goes_on else []
+            steps[line.var] = chain = steps.pop(step.data) if goes_on else []
             chain.append(step)
     return {var: Run(chain, _root(rebuild, chain[0], producers)) for var, chain in steps.items()}
 
 
-def _root(rebuild: Rebuild, first: Step, producers: dict[Var, Binding]) -> Weighted | None:
+def _root(rebuild: Rebuild, first: Step, producers: dict[Var, Line]) -> Weighted | None:
     """The convolution or matmul before a run, if it can take up the run's scale."""
-    binding = producers.get(first.data)
-    if binding is None or rebuild.uses[first.data] != 1 or not isinstance(binding.value, Call):
+    line = producers.get(first.data)
+    if line is None or rebuild.uses[first.data] != 1 or not isinstance(line.value, Call):
         return None
-    find = _CHANNELS.get(getattr(binding.value.op, "name", ""))
+    find = _CHANNELS.get(getattr(line.value.op, "name", ""))
     if find is None:
         return None
-    weight = binding.value.args[1]
+    weight = line.value.args[1]
     if weight not in rebuild.arrays or rebuild.uses[weight] != 1 or not _is_float(dtype_of(weight.ty)):
         return None
-    channels, outputs = find(binding.value)
-    return Weighted(binding.var, weight, outputs) if channels == first.axis and outputs is not None else None
+    channels, outputs = find(line.value)
+    return Weighted(line.var, weight, outputs) if channels == first.axis and outputs is not None else None
 
 
 def _is_float(dtype: str | None) -> bool:
@@ -199,36 +200,32 @@ _CHANNELS: dict[str, Callable[[Call], tuple[int | None, int | None]]] = {
 }
 
 
-def _step(rebuild: Rebuild, binding: Binding, producers: dict[Var, Binding]) -> Step | None:
+def _step(rebuild: Rebuild, line: Line, producers: dict[Var, Line]) -> Step | None:
     """A binding as a scale and a shift, if it is one."""
-    value = binding.value
+    value = line.value
     if isinstance(value, TupleGetItem):
-        return _batch_norm(rebuild, binding, producers)
+        return _batch_norm(rebuild, line, producers)
     op = value.op.name if isinstance(value, Call) and hasattr(value.op, "name") else None
-    if op not in _ARITHMETIC or not _is_float(dtype_of(binding.var.ty)):
+    if op not in _ARITHMETIC or not _is_float(dtype_of(line.var.ty)):
         return None
     for data, operand in _orders(value):
         array = _array(rebuild, operand)
         if array is not None and isinstance(data, Var) and data not in rebuild.arrays:
             axis = _channel_axis(array, static_shape(data.ty))
-            if axis is None or not _keeps_type(data, binding.var):
+            if axis is None or not structural_equal(data.ty, line.var.ty):
                 return None
             source = operand if isinstance(operand, Var) else None
-            return _ARITHMETIC[op](data, axis, binding.var.name, array.reshape(-1).astype(np.float64), source)
+            return _ARITHMETIC[op](data, axis, line.var.name, array.reshape(-1).astype(np.float64), source)
     return None
 
 
 def _orders(call: Call) -> list[tuple[Any, Any]]:
-    left, right = call.args
+    left, right = call.args[:]
     return [(left, right), (right, left)] if call.op.name in {"relax.add", "relax.multiply"} else [(left, right)]
 
 
 def _array(rebuild: Rebuild, expr: Any) -> Array | None:
     return rebuild.arrays.get(expr) if isinstance(expr, Var) else constant_array(expr)
-
-
-def _keeps_type(data: Var, result: Var) -> bool:
-    return static_shape(data.ty) == static_shape(result.ty) and dtype_of(data.ty) == dtype_of(result.ty)
 
 
 def _channel_axis(array: Array, shape: tuple[int, ...] | None) -> int | None:
@@ -247,9 +244,9 @@ _ARITHMETIC: dict[str, Callable[[Var, int, str, Vector, Var | None], Step]] = {
 }
 
 
-def _batch_norm(rebuild: Rebuild, binding: Binding, producers: dict[Var, Binding]) -> Step | None:
+def _batch_norm(rebuild: Rebuild, line: Line, producers: dict[Var, Line]) -> Step | None:
     """`batch_norm(data, gamma, beta, mean, variance)[0]` at inference, with all four known."""
-    item = binding.value
+    item = line.value
     norm = producers.get(item.tuple_value) if isinstance(item.tuple_value, Var) else None
     if norm is None or item.index != 0 or rebuild.uses[norm.var] != 1:
         return None

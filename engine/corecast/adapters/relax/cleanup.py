@@ -9,7 +9,7 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from corecast.adapters.relax.passes import module_pass, rewrite
-from corecast.adapters.relax.rebuild import Rebuild, bindings_of
+from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.tensors import dtype_of
 from corecast.model import is_lossless
 
@@ -31,22 +31,22 @@ class Cleanup:
 def _cleanup(rebuild: Rebuild) -> None:
     chains: dict[Any, tuple[Any, Any]] = {}  # a transposed or cast tensor -> what it was made from, and how
     made: dict[tuple[Any, Any], Any] = {}  # and the other way round
-    for binding in bindings_of(rebuild.model.main):
-        value = rebuild.new(binding.value)
+    for line in rebuild.lines:
+        value = rebuild.new(line.value)
         how = _conversion(value)
         if how is None:
-            rebuild.keep(binding)
+            rebuild.keep(line)
             continue
         source = value.args[0]
         while source in chains and (shorter := _compose(chains[source][1], how, dtype_of(chains[source][0].ty))):
             source, how = chains[source][0], shorter
         if _is_identity(how, source):
-            rebuild.replace(binding.var, source)
+            rebuild.replace(line.var, source)
             continue
         if (source, how) not in made:
-            made[source, how] = rebuild.emit(_call(source, how), binding.var.name)
+            made[source, how] = rebuild.emit(_call(source, how), line.var.name)
             chains[made[source, how]] = (source, how)
-        rebuild.replace(binding.var, made[source, how])
+        rebuild.replace(line.var, made[source, how])
 
 
 # How a tensor is converted: a permutation of its axes, or the dtype it is cast to.

@@ -19,7 +19,7 @@ from tvm.ir import Call, GenericConst, Tuple, Var
 
 from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.model import Model
-from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
+from corecast.adapters.relax.rebuild import Line, Rebuild, bindings_of
 from corecast.adapters.relax.tensors import array_of, dtype_of, numpy_dtype
 
 CARRIERS = {
@@ -54,21 +54,21 @@ def emulate(model: Model) -> Model:
         if carrier := CARRIERS.get(str(array.dtype)):
             carried = rebuild.parameter(array.astype(numpy_dtype(carrier)), var.name, takes_name=True)
             rebuild.replace(var, carried)
-    for binding in bindings_of(model.main):
-        for constant in _constants(binding.value):
+    for line in rebuild.lines:
+        for constant in _constants(line.value):
             rebuild.replace(constant, _carried(constant))
-        if _is_tensor(binding.var) and dtype_of(binding.var.ty) in CARRIERS:
-            _carry(rebuild, binding)
+        if _is_tensor(line.var) and dtype_of(line.var.ty) in CARRIERS:
+            _carry(rebuild, line)
         else:
-            rebuild.keep(binding)
+            rebuild.keep(line)
     return rebuild.finish()
 
 
-def _carry(rebuild: Rebuild, binding: Binding) -> None:
+def _carry(rebuild: Rebuild, line: Line) -> None:
     """Compute a binding in the carrier of its dtype, and round the result to the dtype."""
-    dtype = dtype_of(binding.var.ty) or ""
-    name = binding.var.name
-    value = binding.value
+    dtype = dtype_of(line.var.ty) or ""
+    name = line.var.name
+    value = line.value
     if not isinstance(value, Call):  # an alias, or one of the results of a call: rounded where it was made
         exact = rebuild.new(value)
         exact = exact if isinstance(exact, Var) else rebuild.emit(exact, rebuild.fresh(f"{name}_exact"))
@@ -76,7 +76,7 @@ def _carry(rebuild: Rebuild, binding: Binding) -> None:
         exact = rebuild.new(value.args[0])
     else:
         exact = rebuild.emit(_out_of(rebuild.new(value), CARRIERS[dtype]), rebuild.fresh(f"{name}_exact"))
-    rebuild.replace(binding.var, rebuild.emit(_rounded(exact, dtype, binding.var.ty.shape), name))
+    rebuild.replace(line.var, rebuild.emit(_rounded(exact, dtype, line.var.ty.shape), name))
 
 
 def _rounded(exact: Any, dtype: str, shape: Any) -> Call:

@@ -5,7 +5,7 @@ TVM's FoldConstant compiles and runs each such expression (seconds on a ResNet) 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,8 @@ from tvm import relax, tirx
 from tvm.ir import Call, Tuple, TupleGetItem, Var
 
 from corecast.adapters.relax.model import FEW, Array, Model
-from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of, reads
-from corecast.adapters.relax.tensors import constant_array, dtype_of, numpy_dtype, static_shape
+from corecast.adapters.relax.rebuild import Rebuild, reads
+from corecast.adapters.relax.tensors import array_of, constant_array, dtype_of, numpy_dtype, static_shape
 from corecast.model import dtype_bits
 
 
@@ -35,35 +35,52 @@ class Known:
 def fold(model: Model) -> Model:
     """Compute what depends on parameters alone; parameters that nobody reads afterwards are dropped.
 
-    A weight used in a single form keeps its name with the new shape; a second form gets a suffix.
+    A weight used in a single form keeps its name with the new shape; a second form gets a suffix. A value is let go
+    with its last reader: beside the old weights and the new ones only the few stand in memory that are at hand.
     """
     rebuild = Rebuild(model)
-    known = _known(rebuild)
-    needed = _needed(model.main, known)
-    forms = _Forms(rebuild, {var for var in needed if var in rebuild.arrays})
-    for binding in bindings_of(model.main):
-        if binding.var not in known:
-            rebuild.keep(binding)
-        elif binding.var in needed:
-            rebuild.replace(binding.var, forms.expression(known[binding.var], binding.var.name))
+    foldable = _foldable(rebuild)
+    known = {var: Known(array, var.name) for var, array in rebuild.arrays.items()}
+    needed = _needed(rebuild, {*known, *foldable})
+    forms = _Forms(rebuild, {var for var in needed if var in known})
+    readers = Counter(var for value in foldable.values() for var in reads(value))
+    for line in rebuild.lines:
+        if line.var not in foldable:
+            rebuild.keep(line)
+            continue
+        value = foldable[line.var]
+        known[line.var] = _evaluated(value, known)
+        if line.var in needed:
+            rebuild.replace(line.var, forms.expression(known[line.var], line.var.name))
+        operands = list(reads(value))
+        readers.subtract(operands)
+        for var in (line.var, *operands):
+            if not readers[var]:
+                known.pop(var, None)
     return rebuild.finish()
 
 
-def _known(rebuild: Rebuild) -> dict[Var, Known]:
-    known = {var: Known(array, var.name) for var, array in rebuild.arrays.items()}
+def _foldable(rebuild: Rebuild) -> dict[Var, Any]:
+    """The variables that depend on parameters alone, and the expressions that say how."""
+    foldable: dict[Var, Any] = {}
     fields: dict[Var, list[Any]] = {}
-    for binding in bindings_of(rebuild.model.main):
-        fields[binding.var] = _fields(binding.value)
-        value = _evaluated(binding, known, fields)
-        if value is not None:
-            known[binding.var] = value
-    return known
+    for line in rebuild.lines:
+        value, leaves = line.value, line.leaves
+        while isinstance(value, TupleGetItem):
+            value = dict(enumerate(fields.get(value.tuple_value, []))).get(value.index)
+            leaves = list(reads(value))
+        if found := _fields(value):
+            fields[line.var] = found
+        is_known = all(not isinstance(leaf, Var) or leaf in foldable or leaf in rebuild.arrays for leaf in leaves)
+        if is_known and isinstance(line.binding, relax.VarBinding) and _can_evaluate(value):
+            foldable[line.var] = value
+    return foldable
 
 
-def _needed(main: relax.Function, known: Mapping[Var, Known]) -> dict[Var, None]:
+def _needed(rebuild: Rebuild, known: set[Var]) -> dict[Var, None]:
     """The known variables that something unknown reads, in the order of reading."""
-    values = [binding.value for binding in bindings_of(main) if binding.var not in known]
-    return {var: None for value in [*values, main.body.body] for var in reads(value) if var in known}
+    unknown = [leaf for line in rebuild.lines if line.var not in known for leaf in line.leaves]
+    return {var: None for var in [*unknown, *reads(rebuild.model.main.body.body)] if var in known}
 
 
 class _Forms:
@@ -98,30 +115,29 @@ def _equal(left: Array, right: Array) -> bool:
     return left.shape == right.shape and left.dtype == right.dtype and np.array_equal(left, right)
 
 
-def _evaluated(binding: Binding, known: Mapping[Var, Known], fields: Mapping[Var, list[Any]]) -> Known | None:
-    """The value of a binding whose operands are all known, or None."""
-    value = binding.value
-    if not isinstance(binding, relax.VarBinding):
-        return None
-    while isinstance(value, TupleGetItem):
-        value = dict(enumerate(fields.get(value.tuple_value, []))).get(value.index)
+def _can_evaluate(value: Any) -> bool:
+    """Whether numpy can compute an expression, given its variables."""
+    if not isinstance(value, Call) or getattr(value.op, "name", "") not in EVALUATE or static_shape(value.ty) is None:
+        return isinstance(value, Var)
+    return all(isinstance(operand, Var) or constant_array(operand) is not None for operand in _operands(value))
+
+
+def _operands(call: Call) -> list[Any]:
+    arguments = [part for item in call.args[:] for part in (item.fields[:] if isinstance(item, Tuple) else [item])]
+    return [argument for argument in arguments if not isinstance(argument, relax.ShapeExpr)]
+
+
+def _evaluated(value: Any, known: Mapping[Var, Known]) -> Known:
+    """The value of an expression that can be evaluated."""
     if isinstance(value, Var):
-        return known.get(value)
-    if not isinstance(value, Call) or static_shape(value.ty) is None:
-        return None
-    evaluate = EVALUATE.get(getattr(value.op, "name", ""))
-    if evaluate is None:
-        return None
-    arguments = [
-        part for argument in value.args for part in (argument.fields if isinstance(argument, Tuple) else [argument])
+        return known[value]
+    found = [
+        known[operand] if isinstance(operand, Var) else Known(array_of(operand), is_constant=True)
+        for operand in _operands(value)
     ]
-    operands = [_operand(argument, known) for argument in arguments if not isinstance(argument, relax.ShapeExpr)]
-    if any(operand is None for operand in operands):
-        return None
-    found = [operand for operand in operands if operand is not None]
     # Values that TVM would compute in the result's type are computed in it here too.
     with np.errstate(all="ignore"):  # what a weight becomes that overflows or is no number, `check_values` tells
-        result = np.asarray(evaluate(value, *(operand.array for operand in found)))
+        result = np.asarray(EVALUATE[value.op.name](value, *(operand.array for operand in found)))
     return Known(
         result.astype(numpy_dtype(dtype_of(value.ty) or ""), copy=False),
         found[0].weight if len(found) == 1 else None,
@@ -134,13 +150,6 @@ def _fields(value: Any) -> list[Any]:
     if isinstance(value, Tuple):
         return list(value.fields)
     return [value.args[0]] if isinstance(value, Call) and getattr(value.op, "name", "") == "relax.nn.dropout" else []
-
-
-def _operand(expr: Any, known: Mapping[Var, Known]) -> Known | None:
-    if isinstance(expr, Var):
-        return known.get(expr)
-    array = constant_array(expr)
-    return None if array is None else Known(array, is_constant=True)
 
 
 def _reshaped(call: Call, array: Array) -> Array:

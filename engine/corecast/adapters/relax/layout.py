@@ -13,7 +13,7 @@ from tvm.ir import Call, IRModule, Tuple, TupleGetItem, Var
 from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.faces import Faces
 from corecast.adapters.relax.passes import module_pass, rewrite
-from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of, reads, substitute
+from corecast.adapters.relax.rebuild import Line, Rebuild, reads, substitute
 from corecast.adapters.relax.survey import enumerate_calls, survey
 from corecast.adapters.relax.tensors import permuted
 from corecast.model import LayerTable
@@ -75,37 +75,37 @@ class _Conversion:
 
     def run(self) -> None:
         main = self._rebuild.model.main
-        for binding in bindings_of(main):
-            index = self._layers.get(binding.var)
+        for line in self._rebuild.lines:
+            index = self._layers.get(line.var)
             if index is None:
-                self._bind(binding)
+                self._bind(line)
             elif index in self._carried.aliases:
-                self._rename(binding, index)
+                self._rename(line, index)
             elif index in self._carried.runs or index in self._carried.reads:
-                self._convert(binding, index)
+                self._convert(line, index)
             else:
-                self._rebuild.keep(binding)
+                self._rebuild.keep(line)
         for var, expr in self._as_they_were(main.body.body).items():
             self._rebuild.replace(var, expr)
 
-    def _rename(self, binding: Binding, index: int) -> None:
+    def _rename(self, line: Line, index: int) -> None:
         """A transpose of the model's own: gone, unless somebody reads its result in the order that it has."""
         value, order = self._carried.aliases[index].value, self._carried.aliases[index].order
         if value is None:
             return
         if index not in self._carried.standing:
-            self._held[binding.var] = _Moved(value, order)
-        elif binding.value.args[0] in self._held or self._faces.has(value, order):
-            self._rebuild.replace(binding.var, self._faces.face(value, order))
+            self._held[line.var] = _Moved(value, order)
+        elif line.value.args[0] in self._held or self._faces.has(value, order):
+            self._rebuild.replace(line.var, self._faces.face(value, order))
         else:
-            self._rebuild.keep(binding)
-            self._faces.add(value, order, self._rebuild.new(binding.var))
+            self._rebuild.keep(line)
+            self._faces.add(value, order, self._rebuild.new(line.var))
 
-    def _bind(self, binding: Binding) -> None:
+    def _bind(self, line: Line) -> None:
         """What is no layer: another name for a tensor, a tuple, an item of one, a weight in another form."""
-        var, value = binding.var, binding.value
-        if not any(read in self._held for read in reads(value)):
-            self._rebuild.keep(binding)
+        var, value = line.var, line.value
+        if not any(map(self._held.__contains__, line.leaves)):
+            self._rebuild.keep(line)
         elif isinstance(value, Var | Tuple):
             self._held[var] = self._holding(value)
             self._rebuild.replace(var, self._rebuild.new(value))
@@ -115,7 +115,7 @@ class _Conversion:
                 self._held[var] = held[value.index]
             self._rebuild.replace(var, self._faces.item(self._rebuild.new(value.tuple_value), value.index))
         else:
-            self._keep_as_it_was(binding)
+            self._keep_as_it_was(line)
 
     def _holding(self, expr: Any) -> _Held:
         """What an expression of the old function was."""
@@ -132,31 +132,33 @@ class _Conversion:
             return self._faces.face(held.value, held.order)
         return Tuple([self._restored(item) for item in held]) if isinstance(held, tuple) else held
 
-    def _keep_as_it_was(self, binding: Binding) -> None:
+    def _keep_as_it_was(self, line: Line) -> None:
         """For what reads variables that the layer table does not see as operands: branches, and what is no call."""
-        value = substitute(binding.value, self._as_they_were(binding.value))
+        value, binding = substitute(line.value, self._as_they_were(line.value)), line.binding
         if isinstance(binding, relax.MatchCast):
-            self._rebuild.keep(relax.MatchCast(binding.var, value, binding.ty))
+            self._rebuild.keep(Line.of(relax.MatchCast(line.var, value, binding.ty)))
         else:
-            self._rebuild.keep(relax.VarBinding(binding.var, value))
+            self._rebuild.keep(Line.of(relax.VarBinding(line.var, value)))
 
-    def _convert(self, binding: Binding, index: int) -> None:
+    def _convert(self, line: Line, index: int) -> None:
         """A layer that runs in another order, or reads what does not stand as it is made."""
-        call, run = binding.value, self._carried.runs.get(index)
+        call, run = line.value, self._carried.runs.get(index)
         if not isinstance(call, Call):
-            self._keep_as_it_was(binding)
+            self._keep_as_it_was(line)
             return
         operands = self._carried.reads.get(index)
-        arguments = self._arguments(call.args, iter(operands)) if operands else list(map(self._rebuild.new, call.args))
-        attributes, ty = call.attrs, binding.var.ty
+        arguments = (
+            self._arguments(call.args[:], iter(operands)) if operands else list(map(self._rebuild.new, call.args[:]))
+        )
+        attributes, ty = call.attrs, line.var.ty
         if run:
             ty = self._type(ty, run.results)
             attributes = self._attributes(call, index, run)
             arguments = _ARGUMENTS.get(call.op.name, _as_they_are)(arguments, run.order, ty)
-        made = self._rebuild.emit(Call(call.op, arguments, attributes, call.ty_args, call.span, ty), binding.var.name)
-        self._rebuild.replace(binding.var, made)
+        made = self._rebuild.emit(Call(call.op, arguments, attributes, call.ty_args, call.span, ty), line.var.name)
+        self._rebuild.replace(line.var, made)
         if run and any(run.results):
-            self._held[binding.var] = self._results(index, binding.var.ty)
+            self._held[line.var] = self._results(index, line.var.ty)
 
     def _results(self, index: int, ty: Any) -> _Held:
         """What a layer's variable was."""

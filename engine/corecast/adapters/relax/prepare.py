@@ -17,7 +17,7 @@ from tvm_ffi import structural_equal
 from corecast.adapters.relax.affine import absorb
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
-from corecast.adapters.relax.rebuild import Binding, Rebuild, bindings_of
+from corecast.adapters.relax.rebuild import Line, Rebuild
 from corecast.adapters.relax.tensors import constant_array
 
 
@@ -29,13 +29,13 @@ def prepare(model: Model) -> Model:
 def simplify(model: Model) -> Model:
     """Apply the rewrites of `REWRITES`, one binding after the other."""
     sweep = Sweep(model)
-    for binding in bindings_of(model.main):
-        rewrite = REWRITES.get(_kind(binding.value))
-        result = rewrite(sweep, binding) if rewrite and isinstance(binding, relax.VarBinding) else None
+    for line in sweep.lines:
+        rewrite = REWRITES.get(_kind(line.value))
+        result = rewrite(sweep, line) if rewrite and isinstance(line.binding, relax.VarBinding) else None
         if result is None:
-            sweep.keep(binding)
+            sweep.keep(line)
         else:
-            sweep.replace(binding.var, sweep.new(result))
+            sweep.replace(line.var, sweep.new(result))
     return sweep.finish()
 
 
@@ -51,18 +51,18 @@ class Sweep(Rebuild):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self._values = {binding.var: binding for binding in bindings_of(model.main)}
+        self._values = {line.var: line for line in self.lines}
         self._lifted: dict[tuple[Var, int], Var] = {}
 
-    def call_of(self, expr: Any, op: str) -> Binding | None:
+    def call_of(self, expr: Any, op: str) -> Line | None:
         """The binding of a variable if it is a call of this operator."""
-        binding = self._values.get(expr) if isinstance(expr, Var) else None
-        return binding if binding is not None and _kind(binding.value) == op else None
+        line = self._values.get(expr) if isinstance(expr, Var) else None
+        return line if line is not None and _kind(line.value) == op else None
 
     def tuple_of(self, expr: Any) -> Tuple | None:
         """The tuple that an expression is or stands for, if its fields can be read off it."""
-        binding = self._values.get(expr) if isinstance(expr, Var) else None
-        value = expr if binding is None else binding.value
+        line = self._values.get(expr) if isinstance(expr, Var) else None
+        value = expr if line is None else line.value
         return value if isinstance(value, Tuple) else None
 
     def number(self, expr: Any) -> float | None:
@@ -88,27 +88,27 @@ class Sweep(Rebuild):
         return self._lifted[key]
 
 
-def _alias(_: Sweep, binding: Binding) -> Any:
+def _alias(_: Sweep, line: Line) -> Any:
     """`a = b` -> `b`."""
-    return binding.value
+    return line.value
 
 
-def _view_of_itself(_: Sweep, binding: Binding) -> Any | None:
+def _view_of_itself(_: Sweep, line: Line) -> Any | None:
     """`reshape(x, shape of x)` -> `x`: the call changes neither shape nor dtype."""
-    data = binding.value.args[0]
-    return data if structural_equal(data.ty, binding.var.ty) else None
+    data = line.value.args[0]
+    return data if structural_equal(data.ty, line.var.ty) else None
 
 
-def _transpose_of_nothing(_: Sweep, binding: Binding) -> Any | None:
+def _transpose_of_nothing(_: Sweep, line: Line) -> Any | None:
     """`permute_dims(x, [0, 1, 2])` -> `x`."""
-    axes = binding.value.attrs.axes
+    axes = line.value.attrs.axes
     is_identity = axes is not None and [int(axis) for axis in axes] == list(range(len(axes)))
-    return binding.value.args[0] if is_identity else None
+    return line.value.args[0] if is_identity else None
 
 
-def _item(sweep: Sweep, binding: Binding) -> Any | None:
+def _item(sweep: Sweep, line: Line) -> Any | None:
     """`(x, y)[0]` -> `x`, and `dropout(x)[0]` -> `x`. The mask of a dropout, if somebody reads it, stays."""
-    item = binding.value
+    item = line.value
     made = sweep.tuple_of(item.tuple_value)
     if made is not None:
         return made.fields[item.index]
@@ -116,10 +116,10 @@ def _item(sweep: Sweep, binding: Binding) -> Any | None:
     return dropout.value.args[0] if dropout is not None and item.index == 0 else None
 
 
-def _reduced_stack(combine: Callable[[Any, Any], Any]) -> Callable[[Sweep, Binding], Any | None]:
-    def rewrite(sweep: Sweep, binding: Binding) -> Any | None:
+def _reduced_stack(combine: Callable[[Any, Any], Any]) -> Callable[[Sweep, Line], Any | None]:
+    def rewrite(sweep: Sweep, line: Line) -> Any | None:
         """`sum(stack((a, b, c), axis=k), axis=k)` -> `add(add(a, b), c)`: no layout passes through a stack."""
-        reduction = binding.value
+        reduction = line.value
         stack = sweep.call_of(reduction.args[0], "relax.stack")
         if stack is None or not _reduces_what_was_stacked(reduction, stack.value):
             return None
@@ -127,7 +127,7 @@ def _reduced_stack(combine: Callable[[Any, Any], Any]) -> Callable[[Sweep, Bindi
         if not rest:
             return first
         # The source node's name sits on the stack, its first call on data.
-        name = stack.var.name if sweep.uses[stack.var] == 1 else binding.var.name
+        name = stack.var.name if sweep.uses[stack.var] == 1 else line.var.name
         *middle, last = rest
         for term in middle:
             first = sweep.emit(combine(first, term), sweep.fresh(name))
@@ -143,38 +143,38 @@ def _reduces_what_was_stacked(reduction: Call, stack: Call) -> bool:
     return bool(int(axes[0]) % rank == int(stack.attrs.axis or 0) % rank)
 
 
-def _weight_of_lower_rank(sweep: Sweep, binding: Binding) -> Any | None:
+def _weight_of_lower_rank(sweep: Sweep, line: Line) -> Any | None:
     """`add(x, b)` with x of rank 4 or more and a weight b of shape (C, 1, 1) -> b of shape (1, C, 1, 1)."""
-    call = binding.value
-    rank = binding.var.ty.ndim
+    call = line.value
+    rank = line.var.ty.ndim
     if rank < 4 or any(argument.ty.ndim > rank for argument in call.args):
         return None
     lifted = [sweep.lifted(argument, rank) for argument in call.args]
     if all(operand is None for operand in lifted):
         return None
     operands = [sweep.new(old) if new is None else new for old, new in zip(call.args, lifted, strict=True)]
-    return sweep.emit(Call(call.op, operands, call.attrs), binding.var.name)
+    return sweep.emit(Call(call.op, operands, call.attrs), line.var.name)
 
 
-def _clip(sweep: Sweep, binding: Binding) -> Any | None:
+def _clip(sweep: Sweep, line: Line) -> Any | None:
     """`minimum(maximum(x, low), high)` -> `clip(x, low, high)`: the operator by which recipes know a ReLU6."""
-    lower = sweep.call_of(binding.value.args[0], "relax.maximum")
-    bounds = (sweep.number(call.args[1]) for call in (lower.value, binding.value)) if lower is not None else ()
+    lower = sweep.call_of(line.value.args[0], "relax.maximum")
+    bounds = (sweep.number(call.args[1]) for call in (lower.value, line.value)) if lower is not None else ()
     low, high = [*bounds, None, None][:2]
     if lower is None or low is None or high is None or low > high:
         return None
     data = lower.value.args[0]
-    if not structural_equal(data.ty, binding.var.ty):
+    if not structural_equal(data.ty, line.var.ty):
         return None
-    return sweep.emit(relax.op.clip(sweep.new(data), low, high), binding.var.name)
+    return sweep.emit(relax.op.clip(sweep.new(data), low, high), line.var.name)
 
 
-def _minimum(sweep: Sweep, binding: Binding) -> Any | None:
-    clipped = _clip(sweep, binding)
-    return _weight_of_lower_rank(sweep, binding) if clipped is None else clipped
+def _minimum(sweep: Sweep, line: Line) -> Any | None:
+    clipped = _clip(sweep, line)
+    return _weight_of_lower_rank(sweep, line) if clipped is None else clipped
 
 
-Rewrite = Callable[[Sweep, Binding], Any]
+Rewrite = Callable[[Sweep, Line], Any]
 
 REWRITES: dict[str, Rewrite] = {
     "variable": _alias,

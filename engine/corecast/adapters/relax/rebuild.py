@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,40 +21,51 @@ Binding: TypeAlias = relax.Binding
 
 def bindings_of(function: relax.Function) -> Iterator[Binding]:
     """The bindings of a function's body in order, whatever blocks they stand in."""
-    for block in function.body.blocks:
-        yield from block.bindings
+    # Here and below: a slice of an array of TVM's asks for each element once, iteration three times.
+    for block in function.body.blocks[:]:
+        yield from block.bindings[:]
 
 
 def reads(expr: Any) -> Iterator[Var]:
     """Every variable that an expression reads, once for each time that it stands there."""
-    if isinstance(expr, Var):
+    return (leaf for leaf in _leaves(expr) if isinstance(leaf, Var))
+
+
+def _leaves(expr: Any) -> Iterator[Var | GenericConst]:
+    if isinstance(expr, Call | Tuple):
+        for part in (expr.args if isinstance(expr, Call) else expr.fields)[:]:
+            yield from _leaves(part)
+    elif isinstance(expr, Var | GenericConst):
         yield expr
-    elif isinstance(expr, Call):
-        for argument in expr.args:
-            yield from reads(argument)
-    elif isinstance(expr, Tuple):
-        for field in expr.fields:
-            yield from reads(field)
     elif isinstance(expr, TupleGetItem):
-        yield from reads(expr.tuple_value)
+        yield from _leaves(expr.tuple_value)
     elif isinstance(expr, relax.If | relax.SeqExpr | relax.Function):
         yield from relax.analysis.free_vars(expr)
 
 
-def uses_of(function: relax.Function) -> Counter[Var]:
-    """How often each variable is read, by bindings and by the function's result."""
-    uses: Counter[Var] = Counter()
-    for binding in bindings_of(function):
-        uses.update(reads(binding.value))
-    uses.update(reads(function.body.body))
-    return uses
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A binding with what it says, asked of TVM once: each question crosses into it, and a model has many bindings.
+
+    `leaves` are the variables and constants that the value is made of, one for each time that it stands there.
+    """
+
+    binding: Binding
+    var: Var
+    value: Any
+    leaves: Sequence[Var | GenericConst]
+
+    @classmethod
+    def of(cls, binding: Binding) -> Line:
+        value = binding.value
+        return cls(binding, binding.var, value, list(_leaves(value)))
 
 
 def is_straight(function: relax.Function) -> bool:
     """Whether the body can be one dataflow block: no branches, no inner functions, nothing impure."""
     return all(
-        isinstance(block, relax.DataflowBlock) or not any(map(_is_opaque, block.bindings))
-        for block in function.body.blocks
+        isinstance(block, relax.DataflowBlock) or not any(map(_is_opaque, block.bindings[:]))
+        for block in function.body.blocks[:]
     )
 
 
@@ -82,19 +95,21 @@ class Names:
 class Rebuild:
     """A new `main` in the making.
 
-    `keep` copies a binding of the old function, `emit` adds one, `replace` says what stands for an old variable from
-    here on, `parameter` adds a parameter; `finish` drops what is never read and puts the rest into one dataflow block.
+    `lines` are those of the old function, and `uses` says how often each variable is read in it. `keep` copies a line,
+    `emit` adds a binding, `replace` says what stands for an old variable or constant from here on, `parameter` adds a
+    parameter; `finish` drops what is never read and puts the rest into one dataflow block.
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.uses = uses_of(model.main)
+        self.lines = [Line.of(binding) for binding in bindings_of(model.main)]
+        self.uses = Counter([leaf for line in self.lines for leaf in line.leaves] + list(reads(model.main.body.body)))
         self.arrays: dict[Var, Array] = dict(zip(model.weights, model.parameters.values(), strict=True))
-        self._bindings: list[Binding] = []
-        self._replaced: dict[Var, Any] = {}
+        self._made: list[Line] = []
+        self._replaced: dict[Var | GenericConst, Any] = {}
         self._normalizer = relax.BlockBuilder(model.module)
-        self._names = Names(binding.var.name for binding in bindings_of(model.main))
-        self._parameter_names = Names(var.name for var in model.main.params)
+        self._names = Names(line.var.name for line in self.lines)
+        self._parameter_names = Names(var.name for var in model.main.params[:])
 
     def fresh(self, base: str) -> str:
         """A binding name that nothing else has; the name itself where it is free."""
@@ -104,31 +119,30 @@ class Rebuild:
         """The expression with every old variable replaced by what stands for it now."""
         return substitute(expr, self._replaced)
 
-    def replace(self, var: Var, expr: Any) -> None:
-        self._replaced[var] = expr
+    def replace(self, leaf: Var | GenericConst, expr: Any) -> None:
+        self._replaced[leaf] = expr
 
-    def keep(self, binding: Binding) -> None:
+    def keep(self, line: Line) -> None:
         """The binding as it was, but for what its operands became."""
-        old = binding.value
-        value = self.new(old)
-        if value is old:
-            self._bindings.append(binding)
-        elif isinstance(binding, relax.MatchCast):
-            self._bindings.append(relax.MatchCast(binding.var, value, binding.ty))
-        else:
-            value = self._normalizer.normalize(value)
-            same = structural_equal(value.ty, binding.var.ty)
-            var = binding.var if same else relax.DataflowVar(binding.var.name, value.ty)
-            if not same:
-                self.replace(binding.var, var)
-            self._bindings.append(relax.VarBinding(var, value))
+        if not any(map(self._replaced.__contains__, line.leaves)):
+            self._made.append(line)
+            return
+        value, var = self.new(line.value), line.var
+        if isinstance(line.binding, relax.MatchCast):
+            self._made.append(Line.of(relax.MatchCast(var, value, line.binding.ty)))
+            return
+        value = self._normalizer.normalize(value)
+        if not structural_equal(value.ty, var.ty):
+            var = relax.DataflowVar(var.name, value.ty)
+            self.replace(line.var, var)
+        self._made.append(Line.of(relax.VarBinding(var, value)))
 
     def emit(self, value: Any, name: str) -> Var:
         """A new binding of this name, which the caller knows to be free."""
         value = self._normalizer.normalize(value)
-        var = relax.DataflowVar(name, value.ty)
-        self._bindings.append(relax.VarBinding(var, value))
-        return var
+        made = Line.of(relax.VarBinding(relax.DataflowVar(name, value.ty), value))
+        self._made.append(made)
+        return made.var
 
     def parameter(self, array: Array, base: str, *, takes_name: bool = False) -> Var:
         """A new parameter, called `base` where that is free or where it takes over the name of one that goes away."""
@@ -141,42 +155,37 @@ class Rebuild:
         main = self.model.main
         straight = is_straight(main)
         output = self.new(main.body.body)
-        live = _live(self._bindings, output)
-        roots = set(reads(output)) if straight else {binding.var for binding in live}
-        live, output = self._with_kinds(live, output, roots)
-        weights = self._first_uses(live, output)
-        block = relax.DataflowBlock(live) if straight else relax.BindingBlock(live)
+        live = _live(self._made, output)
+        roots = set(reads(output)) if straight else {line.var for line in live}
+        read = dict.fromkeys([leaf for line in live for leaf in line.leaves] + list(reads(output)))
+        weights = [var for var in read if var in self.arrays]
+        bindings, output = self._with_kinds(live, output, roots)
+        block = relax.DataflowBlock(bindings) if straight else relax.BindingBlock(bindings)
         inputs = list(self.model.inputs)
         output = self._normalizer.normalize(output)
-        body = self._normalizer.normalize(relax.SeqExpr([block] if live else [], output))
+        body = self._normalizer.normalize(relax.SeqExpr([block] if bindings else [], output))
         function = relax.Function([*inputs, *weights], body, output.ty, main.is_pure, main.attrs)
         function = function.with_attr("num_input", len(inputs))
         return self.model.with_main(function, {var.name: self.arrays[var] for var in weights})
 
-    def _with_kinds(self, bindings: list[Binding], output: Any, roots: set[Var]) -> tuple[list[Binding], Any]:
+    def _with_kinds(self, lines: list[Line], output: Any, roots: set[Var]) -> tuple[list[Binding], Any]:
         """What leaves the dataflow block is a `Var`, all else a `DataflowVar`: ConvertLayout pins every `Var`."""
         replaced: dict[Var, Any] = {}
         result = []
-        for binding in bindings:
-            old, var = binding.value, binding.var
-            value = substitute(old, replaced)
-            is_inner = var not in roots
+        for line in lines:
+            var, is_inner = line.var, line.var not in roots
             if isinstance(var, relax.DataflowVar) != is_inner:
                 var = (relax.DataflowVar if is_inner else Var)(var.name, var.ty)
-                replaced[binding.var] = var
-            if value is old and binding.var not in replaced:
-                result.append(binding)
-            elif isinstance(binding, relax.MatchCast):
-                result.append(relax.MatchCast(var, value, binding.ty))
+                replaced[line.var] = var
+            elif not replaced or not any(map(replaced.__contains__, line.leaves)):
+                result.append(line.binding)
+                continue
+            value = substitute(line.value, replaced)
+            if isinstance(line.binding, relax.MatchCast):
+                result.append(relax.MatchCast(var, value, line.binding.ty))
             else:
                 result.append(relax.VarBinding(var, self._normalizer.normalize(value)))
         return result, substitute(output, replaced)
-
-    def _first_uses(self, live: list[Binding], output: Any) -> list[Var]:
-        order: dict[Var, None] = {}
-        for expr in [*(binding.value for binding in live), output]:
-            order.update((var, None) for var in reads(expr) if var in self.arrays)
-        return list(order)
 
 
 def renamed(function: relax.Function, replaced: dict[Any, Any], new: Sequence[Var] = ()) -> relax.Function:
@@ -186,9 +195,9 @@ def renamed(function: relax.Function, replaced: dict[Any, Any], new: Sequence[Va
     """
     normalizer = relax.BlockBuilder()
     blocks = []
-    for block in function.body.blocks:
+    for block in function.body.blocks[:]:
         bindings = []
-        for binding in block.bindings:
+        for binding in block.bindings[:]:
             value = normalizer.normalize(substitute(binding.value, replaced))
             var = replaced.get(binding.var, binding.var)
             if isinstance(binding, relax.MatchCast):
@@ -205,24 +214,26 @@ def substitute(expr: Any, replaced: Mapping[Any, Any]) -> Any:
     if isinstance(expr, Var | GenericConst):
         return replaced.get(expr, expr)
     if isinstance(expr, Call):
-        arguments = [substitute(argument, replaced) for argument in expr.args]
-        if _same(arguments, expr.args):
+        old = expr.args[:]
+        arguments = [substitute(argument, replaced) for argument in old]
+        if _same(arguments, old):
             return expr
         return Call(expr.op, arguments, expr.attrs, expr.ty_args, expr.span)
     if isinstance(expr, Tuple):
-        fields = [substitute(field, replaced) for field in expr.fields]
-        return expr if _same(fields, expr.fields) else Tuple(fields)
+        old = expr.fields[:]
+        fields = [substitute(field, replaced) for field in old]
+        return expr if _same(fields, old) else Tuple(fields)
     if isinstance(expr, TupleGetItem):
-        old = expr.tuple_value
-        value = substitute(old, replaced)
-        return expr if value is old else TupleGetItem(value, expr.index)
+        whole = expr.tuple_value
+        value = substitute(whole, replaced)
+        return expr if value is whole else TupleGetItem(value, expr.index)
     if isinstance(expr, relax.If | relax.SeqExpr | relax.Function) and any(var in replaced for var in reads(expr)):
         return _Substitute(replaced).visit_expr(expr)
     return expr
 
 
-def _same(new: list[Any], old: Any) -> bool:
-    return all(left.same_as(right) for left, right in zip(new, old, strict=True))
+def _same(new: list[Any], old: list[Any]) -> bool:
+    return all(map(operator.is_, new, old))
 
 
 @relax.expr_functor.mutator
@@ -239,12 +250,12 @@ class _Substitute(relax.PyExprMutator):  # type: ignore[misc]
     visit_dataflow_var_ = visit_var_
 
 
-def _live(bindings: list[Binding], output: Any) -> list[Binding]:
-    read = set(reads(output))
+def _live(lines: list[Line], output: Any) -> list[Line]:
+    read: set[Any] = set(reads(output))
     live = []
-    for binding in reversed(bindings):
+    for line in reversed(lines):
         # A match cast is kept even if nobody reads it: it binds the names of dynamic sizes.
-        if binding.var in read or isinstance(binding, relax.MatchCast) or _is_opaque(binding):
-            read.update(reads(binding.value))
-            live.append(binding)
+        if line.var in read or isinstance(line.binding, relax.MatchCast) or _is_opaque(line.binding):
+            read.update(line.leaves)
+            live.append(line)
     return live[::-1]

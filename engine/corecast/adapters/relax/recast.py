@@ -15,7 +15,7 @@ from tvm.ir import Call, IRModule
 from corecast.adapters.passes import module_pass
 from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.passes import rewrite
-from corecast.adapters.relax.rebuild import Rebuild, bindings_of
+from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.survey import enumerate_calls
 from corecast.adapters.relax.tensors import dtype_of
 from corecast.plan.ids import compress
@@ -44,19 +44,19 @@ class Recast:
 
 def _recast(rebuild: Rebuild, planned: Mapping[Any, ChangeDType]) -> None:
     casts: dict[tuple[Any, str], Any] = {}
-    for binding in bindings_of(rebuild.model.main):
-        edit = planned.get(binding.var)
+    for line in rebuild.lines:
+        edit = planned.get(line.var)
         if edit is None:
-            rebuild.keep(binding)
+            rebuild.keep(line)
             continue
-        call = rebuild.new(binding.value)
+        call = rebuild.new(line.value)
         operands = [_cast(rebuild, operand, edit.dtype, casts) for operand in call.args]
-        name = binding.var.name
+        name = line.var.name
         result = rebuild.emit(Call(call.op, operands, _computing_in(call.attrs, edit.accumulator), call.ty_args), name)
-        if dtype_of(result.ty) != dtype_of(binding.var.ty):
-            dtype = dtype_of(binding.var.ty)
+        if dtype_of(result.ty) != dtype_of(line.var.ty):
+            dtype = dtype_of(line.var.ty)
             result = rebuild.emit(relax.op.astype(result, dtype), rebuild.fresh(f"{name}_{dtype}"))
-        rebuild.replace(binding.var, result)
+        rebuild.replace(line.var, result)
 
 
 def _cast(rebuild: Rebuild, operand: Any, dtype: str, casts: dict[tuple[Any, str], Any]) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.ir import Call as RelaxCall
 from tvm.ir import GenericConst, GlobalVar, IRModule, Op, Tuple, TupleGetItem, Var
+from tvm_ffi import StructuralKey
 
 from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import bindings_of, reads
@@ -35,10 +36,10 @@ WEIGHT_PREPARATION = frozenset(
 def survey(model: Model | IRModule) -> LayerTable:
     """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
     main = model.main if isinstance(model, Model) else model["main"]
-    sources = _Sources(main)
+    sources, attributes = _Sources(main), _Attributes()
     calls: list[Call] = []
     for op, binding in _calls(main, sources):
-        calls.append(_call(op, binding, len(calls), sources))
+        calls.append(_call(op, binding, len(calls), sources, attributes))
     count = input_count(main)
     return LayerTable.of(
         calls,
@@ -69,32 +70,27 @@ def _calls(main: relax.Function, sources: _Sources) -> Iterator[tuple[str, relax
             yield "call", binding
         elif not isinstance(value, RelaxCall) or not isinstance(value.op, Op):
             sources.alias(binding.var, value)
-        elif value.op.name in WEIGHT_PREPARATION and sources.is_weight(value.args[0]):
+        elif (name := value.op.name) in WEIGHT_PREPARATION and sources.is_weight(value.args[0]):
             sources.alias(binding.var, value.args[0], binding.var.ty)
+        elif name == "relax.matmul" and sources.is_weight(value.args[1]):
+            yield "nn.dense", binding
         else:
-            yield _op_name(value, sources), binding
+            yield name.removeprefix("relax."), binding
 
 
-def _op_name(call: RelaxCall, sources: _Sources) -> str:
-    """The operator without `relax.`; a matmul with a weight is a dense layer."""
-    if call.op.name == "relax.matmul" and sources.is_weight(call.args[1]):
-        return "nn.dense"
-    name: str = call.op.name
-    return name.removeprefix("relax.")
-
-
-def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources) -> Call:
-    value = binding.value
+def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources, attributes: _Attributes) -> Call:
+    value, var = binding.value, binding.var
+    is_call = isinstance(value, RelaxCall)
     # A choice reads what its condition and its branches read.
-    arguments = value.args if isinstance(value, RelaxCall) else dict.fromkeys(reads(value))
-    operands = tuple(operand for argument in arguments for operand in sources.operands(argument))
-    results = tuple(operand.type for operand in sources.produced(binding.var, index))
+    arguments = value.args[:] if is_call else list(dict.fromkeys(reads(value)))
+    operands = tuple([operand for argument in arguments for operand in sources.operands(argument)])
+    results = tuple([operand.type for operand in sources.produced(var, index)])
     return Call(
         op=op,
         operands=operands,
         results=results,
-        attributes=_attributes(value) if isinstance(value, RelaxCall) else {},
-        source=binding.var.name,
+        attributes=attributes.of(value, arguments) if is_call else {},
+        source=var.name,
         behaviour=_behaviour(op, operands, results),
     )
 
@@ -168,19 +164,33 @@ def input_count(main: relax.Function) -> int:
     return int(main.attrs["num_input"]) if main.attrs and "num_input" in main.attrs else len(main.params)
 
 
-def _attributes(call: RelaxCall) -> dict[str, Attribute]:
-    """The attributes of a call as plain data. A call of a function has that function's name."""
-    if not isinstance(call.op, Op):
-        return {"function": str(getattr(call.op, "name_hint", call.op))}
-    if isinstance(call.args[0] if call.args else None, GlobalVar):
-        return {"function": call.args[0].name_hint}
-    if call.attrs is None:
-        return {}
-    kind: Any = type(call.attrs)
+class _Attributes:
+    """The attributes of calls as plain data; equal ones are read once, for a model has many calls that are alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[StructuralKey, dict[str, Attribute]] = {}
+
+    def of(self, call: RelaxCall, arguments: Sequence[Any]) -> dict[str, Attribute]:
+        """The attributes of one call. A call of a function has that function's name."""
+        if not isinstance(call.op, Op):
+            return {"function": str(getattr(call.op, "name_hint", call.op))}
+        if arguments and isinstance(arguments[0], GlobalVar):
+            return {"function": arguments[0].name_hint}
+        attributes = call.attrs
+        if attributes is None:
+            return {}
+        key = StructuralKey(attributes)
+        if key not in self._known:
+            self._known[key] = _read(attributes)
+        return self._known[key]
+
+
+def _read(attributes: Any) -> dict[str, Attribute]:
+    kind: Any = type(attributes)
     fields = _fields(kind)
     if fields is None:
-        return {str(key): _plain(value) for key, value in call.attrs.items()}
-    return {name: _plain(getattr(call.attrs, name)) for name in fields}
+        return {str(key): _plain(value) for key, value in attributes.items()}
+    return {name: _plain(getattr(attributes, name)) for name in fields}
 
 
 @cache
@@ -205,5 +215,5 @@ def _plain(value: Any) -> Attribute:
 def _behaviour(op: str, operands: tuple[Operand, ...], results: tuple[TensorType, ...]) -> Behaviour:
     """What the operator does with another order of axes; where a tensor's rank is unknown, nobody knows."""
     found = behaviour_of(op)
-    tensors = [*(operand.type for operand in operands), *results]
-    return "unknown" if found == "follows" and any(tensor.shape is None for tensor in tensors) else found
+    is_unknown = None in [operand.type.shape for operand in operands] or None in [result.shape for result in results]
+    return "unknown" if found == "follows" and is_unknown else found

@@ -28,7 +28,7 @@ def static_shape(ty: Any) -> tuple[int, ...] | None:
     """The sizes of a tensor type, or None where one is dynamic or it is no tensor."""
     if not isinstance(ty, relax.TensorType) or not isinstance(ty.shape, relax.ShapeExpr):
         return None
-    sizes = tuple(ty.shape.values)
+    sizes = ty.shape.values[:]
     return tuple(int(size) for size in sizes) if all(isinstance(size, tirx.IntImm) for size in sizes) else None
 
 
@@ -36,7 +36,7 @@ def plain_type(ty: Any) -> TensorType:
     """A tensor type as plain data: a dynamic size is the text of its expression."""
     shape = None
     if isinstance(ty.shape, relax.ShapeExpr):
-        shape = tuple(int(size) if isinstance(size, tirx.IntImm) else str(size) for size in ty.shape.values)
+        shape = tuple([size.value if isinstance(size, tirx.IntImm) else str(size) for size in ty.shape.values[:]])
     return TensorType(dtype=dtype_of(ty) or "unknown", shape=shape)
 
 
