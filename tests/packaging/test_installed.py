@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import pytest
 
 OURS = ("corecast", "_corecast")  # the checkout's own editable install
@@ -161,9 +162,35 @@ def test_a_command_line_that_says_nothing_sensible_is_the_users_mistake(anywhere
         assert "Traceback" not in done.stderr
 
 
+NETWORK = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[1,3,8,8] x) => (float[1,8,6,6] y)
+{
+    shape = Constant<value = int64[4] {8,3,3,3}>()
+    w = ConstantOfShape(shape)
+    c = Conv(x, w)
+    y = Relu(c)
+}
+"""
+
+
+def test_an_onnx_model_is_planned_converted_and_verified_without_tvm(without_tvm: Installed) -> None:
+    onnx.save(onnx.parser.parse_model(NETWORK), without_tvm.folder / "network.onnx")
+    (without_tvm.folder / "cast.rules").write_text("match nn.conv2d or nn.relu, cast float16\n", encoding="utf-8")
+    for command, told in (
+        ("plan cast.rules network.onnx --ir onnx", "2 of 2 layers change"),
+        ("apply cast.rules network.onnx --weights random:0 -o out.onnx", "2 layers as decided"),
+        ("verify out.onnx", "verdict: pass"),
+    ):
+        done = without_tvm.run("corecast", *command.split())
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+
+
 def test_a_command_that_needs_tvm_says_so_without_it(without_tvm: Installed) -> None:
     (without_tvm.folder / "model.onnx").write_bytes(b"")
     done = without_tvm.run("corecast", "count", "model.onnx")
     assert done.returncode == 2
     assert "apache-tvm" in done.stderr
+    assert "--ir onnx" in done.stderr
     assert "Traceback" not in done.stderr

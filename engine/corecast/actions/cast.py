@@ -14,7 +14,7 @@ from typing import ClassVar
 from pydantic import ValidationInfo, field_validator
 
 from corecast.lang.problems import nearest
-from corecast.model import WEIGHTED, Layer, dtype_bits
+from corecast.model import WEIGHTED, Layer, Signature, dtype_bits
 from corecast.model.target import Target
 from corecast.recipe import Action, ChangeDType, Declined, Property
 
@@ -23,6 +23,9 @@ DTYPES = {
     **{name: name for name in ("int4", "int8", "int16", "int32", "uint4", "uint8")},
     "float8_e4m3": "float8_e4m3fn",  # TVM and ml_dtypes add what the name means: finite, with NaN
 }
+
+# Calls of graphs that stand inside a graph, in the dtypes that they were written for.
+NESTED = frozenset({"if", "loop", "scan"})
 
 # What computes on integers and means the same there as on reals; sigmoid of an int8 does not.
 ARITHMETIC = frozenset(
@@ -92,6 +95,8 @@ class Cast(Action):
     def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeDType] | Declined:
         if layer.op in CONVERSIONS:
             return Declined("{} computes nothing, it converts", layer.op)
+        if layer.op in NESTED:
+            return Declined("{} holds a graph of its own, which keeps its dtypes", layer.op)
         if layer.op in FOREIGN:
             return Declined("{} calls code that was written for the dtypes it has", layer.op)
         if len(layer.results) != 1 or not layer.operands:
@@ -108,10 +113,24 @@ class Cast(Action):
         if self.dtype.startswith("float8") and layer.op not in FLOAT8_OPERATORS:
             return Declined("{} does not compute in {}", layer.op, self.dtype)
         # Only what multiplies and adds has an accumulator; a relu computes in the dtype of its operands.
-        accumulator = self.sums_in if layer.operator or layer.op == "matmul" else self.dtype
+        sums = layer.operator is not None or layer.op == "matmul"
+        if layer.signature and (declined := self._not_in(layer.signature, sums)):
+            return declined
+        accumulator = self.sums_in if sums and not layer.signature else self.dtype
         if target and (objection := target.objection(self.dtype, self.sums_in)):
             return Declined("{}", objection)
         return (_change(dtype=self.dtype, accumulator=accumulator),)
+
+    def _not_in(self, signature: Signature, sums: bool) -> Declined | None:
+        """Why an operator cannot be stated in this dtype, or with this accumulator."""
+        if not signature.dtypes:
+            return Declined("nothing here says which dtypes {} takes", signature.op)
+        if self.dtype not in signature.dtypes:
+            return Declined("{} does not take {}", signature.op, self.dtype)
+        if sums and self.accumulator not in (None, self.dtype):
+            text = "{} has no accumulator to set, the runtime chooses one and the result is {}: write `cast {}`"
+            return Declined(text, signature.op, self.dtype, self.dtype)
+        return None
 
 
 def _is_integer(dtype: str) -> bool:

@@ -78,6 +78,8 @@ def uncompiled(layer: Layer, data: str, kernel: str) -> Declined | None:
     own = (layer.data_layout, layer.kernel_layout)
     if (data, kernel) == own:
         return None
+    if layer.signature:
+        return Declined("{} takes {} with the kernel {} only", layer.signature.op, *own)
     if layer.behaviour == "original":
         return Declined("TVM compiles a {} in {} with the kernel {} only", layer.op, *own)
     if any(tensor.shape is None for tensor in (*(operand.type for operand in layer.operands), *layer.results)):

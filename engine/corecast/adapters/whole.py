@@ -33,6 +33,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_files(path: Path) -> Iterator[Path]:
+    """Give a folder to write into, whose files then stand where `path` does: the one of its name last, when the others
+    are there. Raises `OSError`, and leaves nothing behind.
+    """
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent))
+    with _locked(draft):
+        try:
+            yield draft
+            for file in sorted(draft.iterdir(), key=lambda file: file.name == path.name):
+                os.rename(file, path.parent / file.name)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a file to write, which then takes the place of what `path` was. Raises `OSError`, and leaves nothing behind.
 

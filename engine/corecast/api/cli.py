@@ -124,7 +124,9 @@ def _report(error: BaseException, reporter: Reporter) -> int:
             reporter.error(str(Problem("system", error.strerror or str(error), place=place)))
             return CorecastError.exit_status
         case ModuleNotFoundError(name=name) if name in NEEDED_TO_CONVERT:
-            help = "checking and formatting rules work without it"
+            help = "checking rules works without it"
+            if "onnx" not in name:
+                help += "; an ONNX model is taken as it is with `--ir onnx`, or with an output OUT.onnx"
             message = f"this command needs {NEEDED_TO_CONVERT[name]}"
             reporter.error(str(Problem("not-installed", message, help=help)))
             return CorecastError.exit_status

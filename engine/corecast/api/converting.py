@@ -30,6 +30,7 @@ from corecast.api.options import (
     parse_params,
     target_of,
     writing,
+    written_in,
 )
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
@@ -41,7 +42,7 @@ from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
 from corecast.report import Reporter
 from corecast.report.activity import doing
-from corecast.verify import check_inputs, inputs_for
+from corecast.verify import Verification, check_inputs, inputs_for
 
 HOST = "llvm"
 HARD_CAST = "hard-cast"
@@ -51,7 +52,7 @@ def apply_(
     files: Annotated[
         list[str], typer.Argument(metavar="[RULES] MODEL", help="A recipe and a model; with --plan a model alone.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.", metavar="BUNDLE")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make, or OUT.onnx.", metavar="BUNDLE")],
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Carry out this plan instead of making one.")] = None,
     target: TargetName = None,
     param: Params = None,
@@ -60,18 +61,19 @@ def apply_(
     shape: Shapes = None,
     function: FunctionName = None,
 ) -> None:
-    """Convert a model as a recipe or a plan says, and write it as a bundle."""
+    """Convert a model as a recipe or a plan says, and write it as a bundle, or as an ONNX file where OUT is one."""
     reporter = Reporter()
-    refuse_existing(output)
+    ir = written_in(output)
+    (adapter(ir).refuse_existing if ir == "onnx" else refuse_existing)(output)
     for draft in clear_abandoned(output):
         reporter.error(f"removed {draft}, which an earlier run was killed in the middle of")
     if plan_file and target:
         message = f"`--target` was decided when {plan_file} was made"
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
-    prepared = load_prepared(model_path, weights, shape, function, reporter)
-    ir = adapter()
-    table = ir.survey(prepared)
+    room = adapter(ir)
+    prepared = load_prepared(model_path, weights, shape, function, ir, reporter)
+    table = room.survey(prepared)
     if plan_file:
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ()) if rules else None
         decided = _read_plan(plan_file, recipe, table)
@@ -80,13 +82,13 @@ def apply_(
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
         decided = make_plan(recipe, table, target_of(target))
     with reporter.step(f"convert {prepared.name}"):
-        conversion = ir.apply(decided, prepared)
+        conversion = room.apply(decided, prepared)
     for warning in conversion.warnings:
         reporter.note(str(warning))
     with reporter.step(f"write {output}"), writing(output):
-        bundle = ir.write_bundle(conversion, output)
+        (room.write_model if ir == "onnx" else room.write_bundle)(conversion, output)
     realised = conversion.realised
-    reporter.text(f"{bundle.path}: {realised.layers} layers as decided")
+    reporter.text(f"{output}: {realised.layers} layers as decided")
     reporter.text(predicted(decided))
     reporter.text(f"realised:  {at_run_time(realised.layout_transforms, realised.casts)}{_parameters(realised)}")
     for warning in decided.warnings:
@@ -140,11 +142,23 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Run the original and the converted model on the same inputs and judge the difference."""
+    reporter = Reporter()
+    verification = (_verify_onnx if written_in(bundle) == "onnx" else _verify_bundle)(bundle, model, seed, reporter)
+    if json_:
+        reporter.json(verification.model_dump_json(indent=2))
+    else:
+        reporter.text(str(verification))
+    allowed = ("pass", HARD_CAST) if allow_hard_cast else ("pass",)
+    if verification.verdict not in allowed:
+        raise typer.Exit(1)
+
+
+def _verify_bundle(bundle: Path, model: str | None, seed: int, reporter: Reporter) -> Verification:
+    """The verdict on a bundle, which keeps it."""
     _refuse_relay(bundle, "verify")
     from corecast.adapters.relax import check_values, read_bundle, record_verification, survey
     from corecast.api.conversion import original_of, verify_bundle
 
-    reporter = Reporter()
     with reporter.step(f"read {bundle} and its original"):
         found = read_bundle(bundle)
         original = original_of(found, model)
@@ -152,15 +166,22 @@ def verify(
         reporter.note(str(warning))
     with reporter.step("compile and run both, and the control"):
         verification = verify_bundle(found, original, seed)
-    if json_:
-        reporter.json(verification.model_dump_json(indent=2))
-    else:
-        reporter.text(str(verification))
-    with writing(Path(bundle)):
+    with writing(bundle):
         record_verification(found, verification)
-    allowed = ("pass", HARD_CAST) if allow_hard_cast else ("pass",)
-    if verification.verdict not in allowed:
-        raise typer.Exit(1)
+    return verification
+
+
+def _verify_onnx(path: Path, model: str | None, seed: int, reporter: Reporter) -> Verification:
+    """The verdict on an ONNX file, which stays as it is."""
+    from corecast.adapters.onnx import check_values, original_of, read_model, survey, verify_models
+
+    with reporter.step(f"read {path} and its original"):
+        found = read_model(path)
+        original = original_of(found, model)
+    for warning in check_values(original, survey(original)):
+        reporter.note(str(warning))
+    with reporter.step("run both, and the control"):
+        return verify_models(found.plan, original, found.model, seed)
 
 
 def _refuse_relay(bundle: Path, command: str) -> None:

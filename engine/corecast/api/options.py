@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -38,7 +38,9 @@ Packs = Annotated[
     list[Path] | None,
     typer.Option("--packs", help="A folder in which packs are looked for first. Repeatable.", metavar="DIR"),
 ]
-BundlePath = Annotated[Path, typer.Argument(help="A folder that `corecast apply` wrote.", metavar="BUNDLE")]
+BundlePath = Annotated[
+    Path, typer.Argument(help="A folder or an ONNX file that `corecast apply` wrote.", metavar="BUNDLE")
+]
 Weights = Annotated[
     str | None, typer.Option(help="Fill the weights with seeded random values of a sane scale: random:SEED.")
 ]
@@ -48,6 +50,11 @@ Shapes = Annotated[
 FunctionName = Annotated[
     str | None,
     typer.Option("--function", help="Of a module with several functions the one to take, if it is not `main`."),
+]
+Ir = Literal["relax", "relay", "onnx"]
+IrName = Annotated[
+    Ir | None,
+    typer.Option("--ir", help="Take an ONNX file as it is, without TVM (onnx); else what the installed TVM converts."),
 ]
 TargetName = Annotated[
     str | None,
@@ -90,24 +97,34 @@ def parse_params(options: list[str] | None) -> dict[str, Scalar]:
     return params
 
 
-def adapter() -> ModuleType:
-    """The adapter for the IR that the installed TVM converts: Relay's where it has Relay, else Relax's.
+def written_in(output: Path) -> Ir | None:
+    """The IR of a converted model by its name: an ONNX file's is ONNX, a bundle's that of the installed TVM (None)."""
+    return "onnx" if output.suffix == ".onnx" else None
 
-    Both have `load`, `survey`, `apply`, `compile_plan`, `check_plan`, `write_bundle` and `read_bundle`.
+
+def adapter(ir: str | None = None) -> ModuleType:
+    """The adapter for ONNX files as they are; else the one for the IR that the installed TVM converts: Relay's where it
+    has Relay, else Relax's.
+
+    TVM is imported with those of its IRs alone. All have `load`, `survey`, `apply`, `compile_plan` and `check_plan`.
     """
-    return import_module(f"corecast.adapters.{'relay' if has_relay() else 'relax'}")
+    return import_module(f"corecast.adapters.{ir if ir == 'onnx' else 'relay' if has_relay() else 'relax'}")
 
 
 def load_prepared(
-    path: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
+    path: str, weights: str | None, shapes: list[str] | None, function: str | None, ir: str | None, reporter: Reporter
 ) -> Any:
     """Load a model and make it fit for conversion; gives the `Model` of the adapter. Functions left alone are told."""
-    ir = adapter()
+    room = adapter(ir)
+    if ir == "onnx" and function is not None:
+        raise UsageError(Problem("no-function", "an ONNX model is one function", help="leave `--function` away"))
     with reporter.step(f"read {path}"):
+        if ir == "onnx":
+            return room.load(path, weights=weights, shapes=parse_shapes(shapes))
         if has_relay():
-            return ir.load(path, weights=weights, shapes=parse_shapes(shapes), function=function)
-        model = ir.prepare(ir.load(path, weights=weights, shapes=parse_shapes(shapes), function=function))
-    if others := ir.others_of(model):
+            return room.load(path, weights=weights, shapes=parse_shapes(shapes), function=function)
+        model = room.prepare(room.load(path, weights=weights, shapes=parse_shapes(shapes), function=function))
+    if others := room.others_of(model):
         reporter.note(f"left as they are: {', '.join(others)}; `--function NAME` takes another than `{model.function}`")
     return model
 

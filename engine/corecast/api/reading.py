@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from corecast.adapters.toolchain import has_relay, refuse_other_ir
+from corecast.adapters.toolchain import refuse_other_ir
 from corecast.api.library import find_recipe, library
 from corecast.api.options import (
     FunctionName,
+    IrName,
     Json,
     ModelPath,
     Packs,
@@ -44,9 +45,6 @@ from corecast.report import Reporter, counts_table, layers_table
 if TYPE_CHECKING:
     from corecast.plan import Plan
 
-IrName = Annotated[
-    Literal["relax", "relay"] | None, typer.Option("--ir", help="Which IR of TVM to compile for; the model's own.")
-]
 EmitPath = Annotated[
     Path | None, typer.Option("--emit", help="For Relay: write the conversion here, as a script for that TVM.")
 ]
@@ -59,11 +57,12 @@ def count_layers(
     weights: Weights = None,
     shape: Shapes = None,
     function: FunctionName = None,
+    ir: IrName = None,
     json_: Json = False,
 ) -> None:
     """Count the calls of each operator, and how many of them stand one after another."""
     reporter = Reporter()
-    table = survey_of(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, ir, reporter)
     _check_operators(op or (), table)
     ops = op or sorted(table.by_op, key=lambda name: -len(table.by_op[name]))
     counts = [count(table, [name]) for name in ops]
@@ -82,11 +81,12 @@ def layers(
     shape: Shapes = None,
     function: FunctionName = None,
     text: Annotated[bool, typer.Option("--text", help="Print the table as the cases of a recipe have it.")] = False,
+    ir: IrName = None,
     json_: Json = False,
 ) -> None:
     """List the layers of a model as recipes name them: ids, weights, nodes of the source model, shapes, cost."""
     reporter = Reporter()
-    table = survey_of(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, ir, reporter)
     _check_operators(op or (), table)
     if json_:
         reporter.json(table.model_dump_json(indent=2))
@@ -157,11 +157,12 @@ def plan(
     weights: Weights = None,
     shape: Shapes = None,
     function: FunctionName = None,
+    ir: IrName = None,
     json_: Json = False,
 ) -> None:
     """Show every decision about a model, and the line that made it. Nothing is changed."""
     reporter = Reporter()
-    table, prepared = _read(model, weights, shape, function, reporter)
+    table, prepared = _read(model, weights, shape, function, ir, reporter)
     try:
         decided = make_plan(
             read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -170,10 +171,8 @@ def plan(
         if not json_:
             reporter.text(describe(error.plan, table))
         raise
-    if prepared and not has_relay():
-        from corecast.adapters.relax import check_values
-
-        for warning in check_values(prepared, table, decided):
+    if prepared and table.ir != "relay":
+        for warning in adapter(ir).check_values(prepared, table, decided):
             reporter.note(str(warning))
     if output:
         _write_plan(output, format_plan(decided))
@@ -203,11 +202,12 @@ def explain(
     weights: Weights = None,
     shape: Shapes = None,
     function: FunctionName = None,
+    ir: IrName = None,
     json_: Json = False,
 ) -> None:
     """Say why a layer got what it got: which line decided, and which clause declined on what value."""
     reporter = Reporter()
-    table = survey_of(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, ir, reporter)
     recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
     found = find_layer(layer, table)
     try:
@@ -234,9 +234,9 @@ def compile_(
     emit: EmitPath = None,
     json_: Json = False,
 ) -> None:
-    """Print the TVM passes that a recipe compiles to for a model, or write them as a script for Relay."""
+    """Print the passes that a recipe compiles to for a model, or write them as a script for Relay."""
     reporter = Reporter()
-    table = survey_of(model, weights, shape, function, reporter)
+    table = survey_of(model, weights, shape, function, ir, reporter)
     _check_ir(table, ir, emit)
     decided = make_plan(
         read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -248,9 +248,9 @@ def compile_(
         reporter.text(f"wrote {emit}: run it where TVM has Relay, `python {emit} module.json converted.json`")
         return
     refuse_other_ir(table.ir, f"{table.model} is a {table.ir.capitalize()} module")
-    passes = adapter().compile_plan(decided)
+    passes = adapter(table.ir).compile_plan(decided)
     if json_:
-        printed = [PrintedPass(name=item.info.name, text=str(item)) for item in passes]
+        printed = [PrintedPass(name=getattr(item, "info", item).name, text=str(item)) for item in passes]
         reporter.json(json.dumps([item.model_dump() for item in printed], indent=2))
     else:
         reporter.text(str(passes))
@@ -285,20 +285,24 @@ def find_layer(text: str, table: LayerTable) -> Layer:
 
 
 def survey_of(
-    model: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
+    model: str, weights: str | None, shapes: list[str] | None, function: str | None, ir: str | None, reporter: Reporter
 ) -> LayerTable:
     """The layers of a model; a file that `corecast layers --json` has printed is read without TVM."""
-    return _read(model, weights, shapes, function, reporter)[0]
+    return _read(model, weights, shapes, function, ir, reporter)[0]
 
 
 def _read(
-    model: str, weights: str | None, shapes: list[str] | None, function: str | None, reporter: Reporter
+    model: str, weights: str | None, shapes: list[str] | None, function: str | None, ir: str | None, reporter: Reporter
 ) -> tuple[LayerTable, Any]:
     """The layers of a model, and the prepared model itself where it is at hand."""
-    if table := saved_table(Path(model)):
-        return table, None
-    prepared = load_prepared(model, weights, shapes, function, reporter)
-    return adapter().survey(prepared), prepared
+    prepared = None
+    table = saved_table(Path(model))
+    if table is None:
+        prepared = load_prepared(model, weights, shapes, function, ir, reporter)
+        table = adapter(ir).survey(prepared)
+    if ir:
+        _check_ir(table, ir, None)
+    return table, prepared
 
 
 def saved_table(path: Path) -> LayerTable | None:

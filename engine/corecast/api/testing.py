@@ -142,7 +142,9 @@ class CaseRunner:
         line = _ModelLine.of(case)
         key = line.path, case.blocks["model"].text
         if key not in self.surveyed:
-            self.surveyed[key] = survey_of(str(line.path), line.weights, line.shapes, line.function, self.reporter)
+            self.surveyed[key] = survey_of(
+                str(line.path), line.weights, line.shapes, line.function, None, self.reporter
+            )
         return self.surveyed[key]
 
     def _smoke(self, case: Case, recipe: Source) -> tuple[str, str]:

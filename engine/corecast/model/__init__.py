@@ -1,8 +1,8 @@
 """Models as plain data: layers, tables of layers, targets. Nothing here knows an IR."""
 
 from corecast.model.count import Count, count
-from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand
-from corecast.model.operators import DEFAULT_KERNELS, WEIGHTED, Operator
+from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, Signature
+from corecast.model.operators import DEFAULT_KERNELS, MOVES, SAYS_ALIKE, WEIGHTED, Operator
 from corecast.model.target import Support, Target
 from corecast.model.targets import TargetError, find_target, known_targets
 from corecast.model.tensor import TensorType, dtype_bits, is_lossless
@@ -10,6 +10,8 @@ from corecast.model.text import TableError, format_table, parse_table
 
 __all__ = [
     "DEFAULT_KERNELS",
+    "MOVES",
+    "SAYS_ALIKE",
     "WEIGHTED",
     "Attribute",
     "Behaviour",
@@ -19,6 +21,7 @@ __all__ = [
     "LayerTable",
     "Operand",
     "Operator",
+    "Signature",
     "Support",
     "TableError",
     "Target",

@@ -42,8 +42,25 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The operator of an IR that types its operators: what it is called there, and the dtypes that it computes in.
+
+    Its operands and its result have one dtype; what it sums in, it does not say. There are no `dtypes` where the IR
+    does not say which ones it takes.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    op: str
+    dtypes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What an adapter says of one call; everything else about a layer follows from the calls together."""
+    """What an adapter says of one call; everything else about a layer follows from the calls together.
+
+    `signature` is there where the IR can state a call in some dtypes only, and in its own layout only.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -53,6 +70,7 @@ class Call:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     source: str | None = None
     behaviour: Behaviour = "unknown"
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +222,7 @@ class LayerTable(BaseModel):
                     attributes=call.attributes,
                     source=call.source,
                     behaviour=call.behaviour,
+                    signature=call.signature,
                     index=index,
                     ordinal=seen[call.op],
                     depth=depth,
@@ -236,8 +255,13 @@ class LayerTable(BaseModel):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of everything but weight values; equal for equal models wherever they were loaded from."""
-        content = self.model_dump_json(include={"ir", "arguments", "layers", "returns"})
+        """A digest of everything but weight values; equal for equal models wherever they were loaded from.
+
+        Signatures stay out of it: how many dtypes an operator takes is a matter of the installed library.
+        """
+        content = self.model_dump_json(
+            include={"ir", "arguments", "layers", "returns"}, exclude={"layers": {"__all__": {"signature"}}}
+        )
         return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
     def find(self, text: str) -> Layer | None:
@@ -287,6 +311,7 @@ def _hashes(calls: Sequence[Call], consumers: Sequence[Iterable[int]]) -> list[s
         ]
         parts = [
             call.op,
+            *([call.signature.op] if call.signature else []),
             *[f"{key}={call.attributes[key]}" for key in sorted(call.attributes)],
             *[text(operand.type) for operand in call.operands],
             *map(text, call.results),

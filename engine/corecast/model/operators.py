@@ -64,3 +64,14 @@ DEFAULT_KERNELS = {
     "nn.conv2d_transpose": {"NCHW": "IOHW", "NHWC": "IHWO"},
     "nn.conv3d_transpose": {"NCDHW": "IODHW"},
 }
+
+# What only moves elements: every value of the result is one of an operand's.
+MOVES = frozenset(
+    """
+    broadcast_to concat depth_to_space expand_dims gather_elements gather_nd permute_dims reshape space_to_depth split
+    squeeze strided_slice take tile where
+    """.split()
+)
+
+# What says the same of a tensor whichever float it is in.
+SAYS_ALIKE = frozenset({"isnan", "shape_of", "size"})

@@ -1,7 +1,8 @@
 """The words that a selector may use for operators and their attributes before any model is at hand.
 
 Read off the operator registry of TVM 0.27 (plus `nn.dense`, our name for a matmul with a weight), so that `check` can
-tell a typing error from an operator without importing TVM. A model adds its own.
+tell a typing error from an operator without importing TVM; and off the operators of ONNX that TVM has no one call for.
+A model adds its own.
 """
 
 from __future__ import annotations
@@ -27,6 +28,21 @@ OPERATORS = frozenset(
     tril triu trunc unique variance vision.all_class_non_max_suppression vision.get_valid_counts
     vision.multibox_transform_loc vision.non_max_suppression vision.roi_align vision.roi_pool where zeros
     zeros_like
+    """.split()
+) | frozenset(
+    """
+    bernoulli bit_cast bit_shift blackman_window cast_like causal_conv_with_state celu center_crop_pad
+    col2_im compress concat_from_sequence constant constant_of_shape conv_integer deform_conv
+    depth_to_space det dft dynamic_quantize_linear elu global_lp_pool gru hann_window hard_sigmoid
+    hard_swish hardmax identity if image.resize1d image_decoder linear_attention loop lp_normalization
+    lp_pool lrn lstm matmul_integer max_unpool mean_variance_normalization mel_weight_matrix mish
+    multinomial negative_log_likelihood_loss optional optional_get_element optional_has_element
+    qlinear_conv qlinear_matmul random_normal random_normal_like random_uniform random_uniform_like
+    reciprocal reduce_l1 reduce_l2 reduce_log_sum reduce_log_sum_exp reduce_sum_square regex_full_match
+    rnn rotary_embedding scan scatter sequence_at sequence_construct sequence_empty sequence_erase
+    sequence_insert sequence_length sequence_map shape_of shrink softmax_cross_entropy_loss softsign
+    space_to_depth split_to_sequence stft string_concat string_normalizer string_split swi_glu swish
+    tensor_scatter tf_idf_vectorizer thresholded_relu
     """.split()
 )
 

@@ -52,7 +52,7 @@ class _Casts:
             start, have = self._start(value, own)
             if self._is_own_cast(index):
                 continue  # it starts there as well
-            wanted = edit.dtype if edit else own
+            wanted = edit.dtype if edit and "float" in own else own
             if wanted != have and not (wanted == own and self._is_own_cast(value[0])):
                 self.found.add((start, None, wanted))
 
@@ -67,7 +67,7 @@ class _Casts:
         index = value[0]
         if isinstance(index, str):
             return value, own
-        if index in self._edits:
+        if index in self._edits and "float" in own:
             made = self._edits[index].accumulator
             if is_lossless(made, own):
                 return value, made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from corecast.model import LayerTable
+from corecast.model import Layer, LayerTable
 from corecast.plan.ids import compress, shorten
 from corecast.plan.plan import Decision, Plan, RequestOutcome
 from corecast.recipe import ChangeDType, ChangeLayout, Keep, Tune
@@ -30,7 +30,7 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
             yield from _outcomes(request)
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for layer in plan.layers:
-        groups[_becomes(layer.decisions, table.by_id[layer.id].data_layout)].append(layer.id)
+        groups[_becomes(layer.decisions, table.by_id[layer.id])].append(layer.id)
     width = min(44, max((len(compress(ids)) for ids in groups.values()), default=0))
     if groups:
         yield ""
@@ -71,10 +71,10 @@ def _outcomes(request: RequestOutcome) -> Iterator[str]:
             yield f"    {label:<14}  {len(item.layers):>4}  {shorten(compress(item.layers))}: {item.reason}"
 
 
-def _becomes(decisions: tuple[Decision | None, ...], layout: str | None) -> str:
+def _becomes(decisions: tuple[Decision | None, ...], layer: Layer) -> str:
     changes: defaultdict[str, list[str]] = defaultdict(list)
     for decision in filter(None, decisions):
-        changes[f"({decision.rule}, {decision.place})"].append(_edit(decision, layout))
+        changes[f"({decision.rule}, {decision.place})"].append(_edit(decision, layer))
     return "; ".join(f"{', '.join(parts)} {place}" for place, parts in _fold_keeps(changes).items())
 
 
@@ -86,10 +86,12 @@ def _fold_keeps(changes: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
     }
 
 
-def _edit(decision: Decision, layout: str | None) -> str:
+def _edit(decision: Decision, layer: Layer) -> str:
     match decision.edit:
         case ChangeLayout(data=data, kernel=kernel):
-            return f"layout {layout} -> {data}, kernel {kernel}"
+            return f"layout {layer.data_layout} -> {data}, kernel {kernel}"
+        case ChangeDType(dtype=dtype) if layer.signature:  # which has no accumulator to tell
+            return f"compute in {dtype}"
         case ChangeDType(dtype=dtype, accumulator=accumulator):
             return f"compute in {dtype} -> {accumulator}"
         case Tune() | Keep() as edit:

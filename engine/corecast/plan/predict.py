@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from corecast.model import Layer, LayerTable
+from corecast.model import LayerTable
 from corecast.plan.carry import carry
 from corecast.plan.casts import count_casts
+from corecast.plan.follow import following
 from corecast.plan.plan import PlannedLayer, Prediction
 from corecast.recipe import ChangeDType, ChangeLayout
 
@@ -19,11 +20,12 @@ Decided = Mapping[str, PlannedLayer]
 
 def predict(table: LayerTable, decided: Decided) -> Prediction:
     """Foresee what a plan costs at run time and in memory."""
-    before, after = _parameter_bytes(table, decided)
+    dtypes = _dtypes(table, decided)
+    before, after = _parameter_bytes(table, dtypes)
     carried = carry(table, layouts(decided))
     return Prediction(
         layout_transforms=len(carried.added),
-        casts=count_casts(table, _dtypes(table, decided), carried),
+        casts=count_casts(table, dtypes, carried),
         parameter_bytes=before,
         converted_parameter_bytes=after,
     )
@@ -36,25 +38,22 @@ def layouts(decided: Decided) -> dict[str, ChangeLayout]:
 
 
 def _dtypes(table: LayerTable, decided: Decided) -> dict[int, ChangeDType]:
-    """The dtypes decided, by the index of the layer."""
-    return {layer.index: edit for layer in table.layers if (edit := _dtype_edit(layer, decided))}
+    """The dtypes of all layers that do not keep theirs, by their index: those decided, and those that follow."""
+    edits = {key: layer.dtype.edit for key, layer in decided.items() if layer.dtype}
+    found = {**edits, **following(table, edits)}
+    return {table.by_id[key].index: edit for key, edit in found.items() if isinstance(edit, ChangeDType)}
 
 
-def _dtype_edit(layer: Layer, decided: Decided) -> ChangeDType | None:
-    planned = decided.get(layer.id)
-    edit = planned.dtype.edit if planned and planned.dtype else None
-    return edit if isinstance(edit, ChangeDType) else None
-
-
-def _parameter_bytes(table: LayerTable, decided: Decided) -> tuple[int | None, int | None]:
+def _parameter_bytes(table: LayerTable, dtypes: Mapping[int, ChangeDType]) -> tuple[int | None, int | None]:
     """The bytes of all parameters before and after; one that is read in two dtypes is kept in both."""
     before: dict[str, int | None] = {}
     after: dict[tuple[str, str], int | None] = {}
     for layer in table.layers:
-        edit = _dtype_edit(layer, decided)
+        edit = dtypes.get(layer.index)
         for operand in layer.operands:
             if operand.parameter is not None:
-                dtype = edit.dtype if edit else operand.type.dtype
+                own = operand.type.dtype
+                dtype = edit.dtype if edit and "float" in own else own
                 before[operand.parameter] = operand.type.bytes
                 after[operand.parameter, dtype] = operand.type.cast(dtype).bytes if edit else operand.type.bytes
     return _total(before), _total(after)

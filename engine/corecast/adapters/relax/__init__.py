@@ -23,7 +23,7 @@ from corecast.adapters.relax.prepare import prepare
 from corecast.adapters.relax.softmax import before_softmax
 from corecast.adapters.relax.survey import enumerate_calls, survey
 from corecast.adapters.relax.utilities import LayoutConfig, UtilityError, convert_layout, count_layers, recast
-from corecast.adapters.relax.values import check_values
+from corecast.adapters.values import check_values
 
 __all__ = [
     "Bundle",

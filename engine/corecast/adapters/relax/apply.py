@@ -15,7 +15,7 @@ from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.survey import survey
-from corecast.adapters.relax.values import check_values
+from corecast.adapters.values import check_values
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable, dtype_bits
 from corecast.plan import Plan

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 
+from corecast.adapters.onnx.weights import fill
 from corecast.adapters.relax.exported import import_exported
 from corecast.adapters.relax.faults import of_its_file
 from corecast.adapters.relax.functions import separate
@@ -24,7 +25,6 @@ from corecast.adapters.relax.model import FEW, MAIN, Array, Model, ModelError, O
 from corecast.adapters.relax.rebuild import Names, bindings_of, renamed
 from corecast.adapters.relax.survey import input_count
 from corecast.adapters.relax.tensors import array_of, type_of
-from corecast.adapters.relax.weights import fill
 from corecast.adapters.source import last_line, read_content
 from corecast.adapters.toolchain import ir_of, refuse_other_ir
 

@@ -7,20 +7,30 @@ have to find them by their effect.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
 
-from corecast.adapters.relax.model import Array, Model
-from corecast.adapters.relax.tensors import numpy_dtype
+from corecast.adapters.weights_file import Array
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan, compress
 from corecast.recipe import ChangeDType
 
 
-def check_values(model: Model, table: LayerTable, plan: Plan | None = None) -> list[Problem]:
+class Weighted(Protocol):
+    """A model of any adapter: what it is called, and its weights by name. They may be read only when asked for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> Mapping[str, Array]: ...
+
+
+def check_values(model: Weighted, table: LayerTable, plan: Plan | None = None) -> list[Problem]:
     """Look at every weight.
 
     Args:
@@ -34,7 +44,7 @@ def check_values(model: Model, table: LayerTable, plan: Plan | None = None) -> l
     return [*_not_finite(model, table), *(_overflowing(model, table, plan) if plan else ())]
 
 
-def _not_finite(model: Model, table: LayerTable) -> Iterator[Problem]:
+def _not_finite(model: Weighted, table: LayerTable) -> Iterator[Problem]:
     readers = defaultdict(list)
     for layer in table.layers:
         for operand in layer.operands:
@@ -50,34 +60,45 @@ def _not_finite(model: Model, table: LayerTable) -> Iterator[Problem]:
 
 def numbers_that_are_none(array: Array) -> str | None:
     """`2 are NaN and 1 is infinite`, or None where all are numbers."""
-    if np.issubdtype(array.dtype, np.integer) or array.dtype == bool or str(array.dtype) in ("int4", "uint4"):
+    if "float" not in str(array.dtype) and "complex" not in str(array.dtype):
         return None
     nan, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
     parts = [(nan, "NaN"), (infinite, "infinite")]
     return " and ".join(f"{count} {'is' if count == 1 else 'are'} {what}" for count, what in parts if count) or None
 
 
-def _overflowing(model: Model, table: LayerTable, plan: Plan) -> Iterator[Problem]:
+def _overflowing(model: Weighted, table: LayerTable, plan: Plan) -> Iterator[Problem]:
+    help = "keep this layer's dtype, or cast it to one of a wider range, such as bfloat16"
     for planned in plan.layers:
         decision = planned.dtype
         if decision is None or not isinstance(decision.edit, ChangeDType):
             continue
-        low, high = _bounds(decision.edit.dtype)
-        for operand in table.by_id[planned.id].operands:
-            array = model.parameters.get(operand.parameter or "")
+        dtype, place = decision.edit.dtype, f"{model.name}: {planned.id}"
+        for name in table.by_id[planned.id].parameters:
+            array = model.parameters.get(name)
             if array is None:
                 continue
-            beyond = int(((array < low) | (array > high)).sum() - np.isinf(array).sum())
-            if beyond:
-                message = (
-                    f"{beyond} of the {array.size} values of the weight {operand.parameter} lie beyond what "
-                    f"{decision.edit.dtype} holds, {low:g} to {high:g} ({decision.rule}, line {decision.line})"
-                )
-                help = "keep this layer's dtype, or cast it to one of a wider range, such as bfloat16"
-                place = f"{model.name}: {planned.id}"
+            decided = f"({decision.rule}, line {decision.line})"
+            if found := _beyond(array, dtype):
+                message = f"{found[0]} of the {array.size} values of the weight {name} lie beyond {found[1]} {decided}"
                 yield Problem("cast-overflow", message, help=help, severity="warning", place=place)
+            elif _vanishes(array, dtype):
+                largest = float(np.abs(array).max())
+                message = f"all values of the weight {name}, up to {largest:g}, become zero in {dtype} {decided}"
+                yield Problem("cast-underflow", message, help=help, severity="warning", place=place)
 
 
-def _bounds(dtype: str) -> tuple[float, float]:
-    limits = ml_dtypes.iinfo(numpy_dtype(dtype)) if "int" in dtype else ml_dtypes.finfo(numpy_dtype(dtype))
-    return float(limits.min), float(limits.max)
+def _beyond(array: Array, dtype: str) -> tuple[int, str] | None:
+    """How many finite values a dtype cannot hold, and what it holds: `what float16 holds, -65504 to 65504`."""
+    limits = ml_dtypes.iinfo(_known(dtype)) if "int" in dtype else ml_dtypes.finfo(_known(dtype))
+    low, high = float(limits.min), float(limits.max)
+    count = int(((array < low) | (array > high)).sum() - np.isinf(array).sum())
+    return (count, f"what {dtype} holds, {low:g} to {high:g}") if count else None
+
+
+def _vanishes(array: Array, dtype: str) -> bool:
+    return "float" in dtype and bool(array.any()) and not array.astype(_known(dtype)).any()
+
+
+def _known(dtype: str) -> np.dtype[Any]:
+    return np.dtype(getattr(ml_dtypes, dtype, dtype))

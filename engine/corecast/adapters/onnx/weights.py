@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from corecast.adapters.relax.model import Array, ModelError
+from corecast.adapters.onnx.model import Array
+from corecast.adapters.source import ModelError
 
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 

@@ -4,9 +4,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper, parser
+from onnx_networks import light
 
-from corecast.adapters.relax import ModelError, load
-from corecast.adapters.relax.weights import fill
+from corecast.adapters.onnx import ModelError, load
+from corecast.adapters.onnx.weights import fill
 
 NET = """
 <ir_version: 8, opset_import: ["" : 13]>
@@ -76,7 +77,7 @@ def test_the_model_given_is_left_as_it_was():
 
 
 @pytest.mark.parametrize("spec", ["random:x", "zeros", "random", "random:-1", ""])
-def test_a_bad_spec_says_how_to_write_one(light, spec):
+def test_a_bad_spec_says_how_to_write_one(spec):
     """Only `random:SEED` is known."""
     with pytest.raises(ModelError, match="random:SEED") as error:
         load(light("squeezenet"), weights=spec)

@@ -1,0 +1,89 @@
+"""A converted model and its original in, a verdict out: does it still give the original's answers?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from corecast.adapters.onnx.emulate import emulate, emulated_dtypes
+from corecast.adapters.onnx.model import Array, Model
+from corecast.adapters.onnx.runtime import CannotRunError, runner
+from corecast.adapters.onnx.softmax import before_softmax
+from corecast.adapters.onnx.survey import survey
+from corecast.plan import Plan
+from corecast.recipe import ChangeDType
+from corecast.verify import Verification, inputs_for, verify
+
+# How many layers are disturbed, one after another, before a check counts as vacuous.
+MOST_CONTROLS = 3
+
+
+def verify_models(plan: Plan, original: Model, converted: Model, seed: int = 0) -> Verification:
+    """Run the original and the converted model on the same seeded inputs and judge the difference.
+
+    Args:
+        plan: what was carried out; it names the layers and sets the tolerance.
+        original, converted: what `load` and `apply` returned, or `original_of` and `read_model`.
+        seed: of the inputs.
+
+    Returns:
+        The verdict with its numbers. Short floats are carried in float32 and rounded after each node (`emulate`).
+    """
+    controls = dict(_disturbed(plan, original, converted))
+    compared = "outputs"
+    cut = before_softmax(original), before_softmax(converted)
+    if cut[0] and cut[1] and len(cut[0].outputs) == len(cut[1].outputs):
+        reference, converted, compared = cut[0], cut[1], "outputs before the softmax"
+        controls = {layer: before_softmax(model) or model for layer, model in controls.items()}
+    else:
+        reference = original
+    coarse = emulated_dtypes(reference)
+    if dtypes := sorted({*coarse, *emulated_dtypes(converted)}):
+        compared += f", {' and '.join(dtypes)} rounded after each node"
+    try:
+        return verify(
+            runner(emulate(reference)),
+            runner(emulate(converted)),
+            {layer: partial(_run, model) for layer, model in controls.items()},
+            inputs=inputs_for(survey(original), seed),
+            plan=plan,
+            seed=seed,
+            compared=compared,
+            dtypes=coarse,
+        )
+    except CannotRunError as error:
+        reason = "; ".join(problem.message for problem in error.problems)
+        return Verification(verdict="cannot-run-here", reason=reason, seed=seed, compared=compared)
+
+
+def _run(model: Model, inputs: Mapping[str, Array]) -> Sequence[Array]:
+    """Make a model ready only when it is asked for: of several controls most are not."""
+    return runner(emulate(model))(inputs)
+
+
+def _disturbed(plan: Plan, original: Model, converted: Model) -> Iterator[tuple[str, Model]]:
+    """The converted model with the weight of one layer disturbed, for a few of the layers that the plan changes.
+
+    The first one is the furthest from the output and the hardest to see; of a transformer it may be too hard.
+    """
+    before = survey(original).by_id
+    after = {layer.source: layer for layer in survey(converted).layers}
+    changed = (layer.id for layer in plan.layers if layer.dtype and isinstance(layer.dtype.edit, ChangeDType))
+    named = ((layer, after[before[layer].source].name) for layer in changed)
+    found = [(layer, name) for layer, name in named if name in converted.initializers]
+    places = np.linspace(0, len(found) - 1, MOST_CONTROLS).astype(int) if found else ()
+    for layer, name in (found[place] for place in dict.fromkeys(places)):
+        yield layer, replace(converted, late={**converted.late, name: partial(_other, converted, name)})
+
+
+def _other(model: Model, name: str) -> Array:
+    """A weight with every element made up to a half larger or smaller.
+
+    Not its sign alone: an even function behind it, or a second use of the weight, would hide that.
+    """
+    weight = model.array(name)
+    factors = np.random.default_rng(0).uniform(0.5, 1.5, weight.shape)
+    return (weight.astype(np.float64) * factors).astype(weight.dtype)
