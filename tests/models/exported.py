@@ -11,7 +11,7 @@ from models.specimen import Specimen
 _REFUSED = {
     ("spectrum", "torch.export"): "_fft_r2c.default",
     ("spectrum", "torch.onnx"): "DFT",
-    ("BERT-mini, open batch", "torch.onnx"): "Reshape (node `",
+    ("BERT-mini, open batch", "torch.onnx"): "(Reshape)",
 }
 
 

@@ -43,6 +43,7 @@ NODES = {
     "clip, opset 13": ("clip", one_node("Clip", 13, -SCALAR, SCALAR)),
     "clip from below": ("maximum", one_node("Clip", 13, SCALAR)),
     "clip from below, opset 6": ("maximum", one_node("Clip", 6, min=0.5)),
+    "expand": ("broadcast_to", one_node("Expand", 13, array(3, 2, 4, 5, 6))),
     "reverse sum": ("flip", one_node("CumSum", 14, np.array(1), reverse=1)),
 }
 

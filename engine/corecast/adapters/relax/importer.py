@@ -111,6 +111,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
 
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
         self._at = f"node {name} ({op_name})" if (name := attrs["tvm_custom"]["name"]) else f"a node {op_name}"
+        if op_name == "Expand":
+            # An initializer is an argument of the function, and its values would be taken for an open shape.
+            inputs[1] = onnx_frontend.get_constant(inputs[1], [self._nodes, self._params])
         return super()._convert_operator(op_name, inputs, attrs, opset)
 
     def labels(self) -> dict[Any, str]:
