@@ -1,7 +1,7 @@
 """`python -m fuzz --count 100000`: many cases over all cores, with a line of progress; exits 1 where one is broken.
 
-Each finding is printed and kept as `.fuzz/seed-N.txt`. How far it came is said at the end, after an interrupt too, and
-`--first` goes on from there.
+Each finding is printed and kept as `.fuzz/seed-N.txt`; `.fuzz/done` has a line for each piece that is through. How far
+it came is said at the end, after an interrupt too, and `--first` goes on from there.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Campaign:
     def __init__(self, first: int, stop: int, jobs: int, sample: int) -> None:
         self.first, self.stop, self.jobs, self.sample = first, stop, jobs, sample
         self.outcomes: Counter[str] = Counter()
+        self.pieces: dict[int, Counter[str]] = {}
         self.findings: dict[int, str] = {}
         self.done = dict.fromkeys(range(first, stop, CHUNK), 0)
         self.changed: Callable[[], None] = lambda: None
@@ -41,6 +42,7 @@ class Campaign:
 
     def run(self) -> None:
         """All chunks; an interrupt ends the processes and is raised again."""
+        FOLDER.mkdir(exist_ok=True)
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
                 list(pool.map(self._chunk, self.done))
@@ -90,10 +92,13 @@ class Campaign:
     def _note(self, chunk: int, seed: int, outcomes: dict[str, int], finding: str | None) -> None:
         self.done[chunk] = seed + 1 - chunk
         self.outcomes.update(outcomes)
+        self.pieces.setdefault(chunk, Counter()).update(outcomes)
         if finding:
             self.findings[seed] = finding
-            FOLDER.mkdir(exist_ok=True)
             (FOLDER / f"seed-{seed}.txt").write_text(finding, encoding="utf-8")
+        if seed + 1 == min(chunk + CHUNK, self.stop):
+            with (FOLDER / "done").open("a", encoding="utf-8") as log:
+                log.write(f"{chunk}..{seed} {json.dumps(self.pieces.pop(chunk))}\n")
         self.changed()
 
 
