@@ -137,22 +137,40 @@ def pool(net: Growth, x: Value) -> None:
     if not is_image(net, x):
         return
     dims = x.rank - 2
-    size, stride = net.choice(1, 2, 2, 3), net.choice(1, 2, 2)
-    padding = [net.random.randint(0, size // 2) for _ in range(2 * dims)] if net.chance(0.4) else [0] * 2 * dims
+    size, strides = [net.choice(1, 2, 2, 3)] * dims, [net.choice(1, 2, 2)] * dims
+    if net.chance(0.3):
+        size, strides = [net.choice(1, 2, 3) for _ in size], [net.choice(1, 2) for _ in strides]
+    padding = [net.random.randint(0, side // 2) for side in size * 2] if net.chance(0.4) else [0] * 2 * dims
     kind = net.choice("max", "avg")
     attributes = {"ceil_mode": net.chance(0.3), "count_include_pad": net.chance(0.3)}
-    if min(x.shape[2:]) >= size:
+    if all(side >= reach for side, reach in zip(x.shape[2:], size, strict=True)):
         net.add(
-            f"nn.{kind}_pool{dims}d", x, pool_size=[size] * dims, strides=[stride] * dims, padding=padding,
+            f"nn.{kind}_pool{dims}d", x, pool_size=size, strides=strides, padding=padding,
             layout=CONVOLUTIONS[x.rank][1], **attributes,
         )  # fmt: skip
+
+
+@move(0.5)
+def pool_of_channels(net: Growth, x: Value) -> None:
+    """As frontends write a local response normalisation: a window over channels, which are the depth of another view."""
+    if not is_image(net, x) or x.rank != 4:
+        return
+    deep = net.add("expand_dims", x, axis=[1])
+    if deep:
+        reach = net.choice(3, 5)
+        pooled = net.add(
+            "nn.avg_pool3d", deep, pool_size=[reach, 1, 1], padding=[reach // 2, 0, 0, reach // 2, 0, 0],
+            count_include_pad=True,
+        )  # fmt: skip
+        if pooled:
+            net.add("squeeze", pooled, axis=[1])
 
 
 @move(0.7)
 def adaptive_pool(net: Growth, x: Value) -> None:
     if is_image(net, x):
         dims = x.rank - 2
-        net.add(f"nn.adaptive_avg_pool{dims}d", x, output_size=[net.choice(1, 1, 2, 3)] * dims)
+        net.add(f"nn.adaptive_avg_pool{dims}d", x, output_size=[net.choice(1, 1, 2, 3) for _ in range(dims)])
 
 
 @move(0.7)

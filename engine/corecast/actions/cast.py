@@ -38,6 +38,9 @@ ARITHMETIC = frozenset(
 # What computes on eight-bit floats: TVM refuses most functions of them (exp, softmax, norms).
 FLOAT8_OPERATORS = ARITHMETIC | {"divide"}
 
+# What TVM refuses in bfloat16, which is no float to it there.
+NOT_IN_BFLOAT16 = frozenset({"nn.group_norm", "nn.prelu"})
+
 # Calls whose dtype or layout is all that they are about.
 CONVERSIONS = frozenset({"astype", "permute_dims", "layout_transform", "quantize", "dequantize"})
 
@@ -111,6 +114,8 @@ class Cast(Action):
         if self.is_integer and layer.op not in ARITHMETIC:
             return Declined("{} does not compute on integers", layer.op)
         if self.dtype.startswith("float8") and layer.op not in FLOAT8_OPERATORS:
+            return Declined("{} does not compute in {}", layer.op, self.dtype)
+        if self.dtype == "bfloat16" and layer.op in NOT_IN_BFLOAT16:
             return Declined("{} does not compute in {}", layer.op, self.dtype)
         # Only what multiplies and adds has an accumulator; a relu computes in the dtype of its operands.
         sums = layer.operator is not None or layer.op == "matmul"

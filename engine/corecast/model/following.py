@@ -32,12 +32,28 @@ def _layout(value: Attribute, order: Order) -> Attribute:
     return "".join(value[axis] for axis in order)
 
 
+def _layout_of_windows(value: Attribute, order: Order) -> Attribute:
+    """A layout whose D, H and W stay in their sequence: they count the windows' axes, whichever axes these are."""
+    letters = _layout(value, order)
+    if not isinstance(letters, str) or len(letters) != len(order):
+        return value
+    space = iter(sorted(letter for letter in letters if letter in "DHW"))
+    return "".join(next(space) if letter in "DHW" else letter for letter in letters)
+
+
 def _each(width: int, value: Attribute, order: Order) -> Attribute:
     """So many numbers for each axis; those of leading axes may be left out."""
     if not isinstance(value, tuple):
         return value
     numbers = (1,) * (width * len(order) - len(value)) + value
     return tuple(number for axis in order for number in numbers[width * axis : width * (axis + 1)])
+
+
+def _halves(value: Attribute, order: Order) -> Attribute:
+    """What is added before each axis, and then what is added behind each."""
+    if not isinstance(value, tuple) or len(value) != 2 * len(order):
+        return value
+    return tuple(value[half + axis] for half in (0, len(order)) for axis in order)
 
 
 def any_order(call: Call, order: Order) -> bool:  # noqa: ARG001
@@ -61,12 +77,6 @@ def _several(value: Attribute) -> tuple[int | float | str, ...]:
     return value if isinstance(value, tuple) else ()
 
 
-def _space_stays(call: Call, order: Order) -> bool:
-    """Windows, strides and padding are given for D, H, W, so these stay in their sequence."""
-    layout, new = call.attributes.get("layout"), _layout(call.attributes.get("layout"), order)
-    return [axis for axis in str(new) if axis in "DHW"] == [axis for axis in str(layout) if axis in "DHW"]
-
-
 def _lowered_in(layouts: str, call: Call, order: Order) -> bool:
     """Only these layouts are compiled."""
     return _layout(call.attributes.get("layout"), order) in layouts.split()
@@ -79,6 +89,7 @@ class Follower:
     Attributes:
         axes: the axes of a call's tensors, or None for a call that stays as it is.
         renamed: the attributes that name axes, and how each reads in another order.
+        windows: the attributes that have a number for each of D, H and W, and how each reads where these change places.
         takes: whether a call can run in an order of its space.
         reads_memory: whether it takes its operand as it lies, wherever that has axes of size one.
     """
@@ -87,14 +98,29 @@ class Follower:
     renamed: Mapping[str, Renaming] = field(default_factory=dict)
     takes: Callable[[Call, Order], bool] = any_order
     reads_memory: bool = False
+    windows: Mapping[str, Renaming] = field(default_factory=dict)
 
     def attributes(self, call: Call, order: Order) -> dict[str, Attribute]:
         """The attributes that read otherwise in this order."""
-        return {
-            name: value
+        renamed = {
+            name: rename(call.attributes[name], order)
             for name, rename in self.renamed.items()
-            if name in call.attributes and (value := rename(call.attributes[name], order)) != call.attributes[name]
+            if name in call.attributes
         }
+        if self.windows:
+            space = _order_in_space(str(call.attributes.get("layout", "")), order)
+            renamed |= {
+                name: rename(call.attributes[name], space)
+                for name, rename in self.windows.items()
+                if name in call.attributes
+            }
+        return {name: value for name, value in renamed.items() if value != call.attributes[name]}
+
+
+def _order_in_space(layout: str, order: Order) -> Order:
+    """An order of axes seen by those of D, H and W alone."""
+    space = [axis for axis, letter in enumerate(layout) if letter in "DHW"]
+    return tuple(space.index(axis) for axis in order if axis in space)
 
 
 _AXIS = {"axis": _axis}
@@ -138,7 +164,17 @@ _FOLLOWING: tuple[tuple[Follower, str], ...] = (
     (Follower(axes.reshaped, reads_memory=True), "reshape"),
     (Follower(axes.multiplied, takes=_trailing_stay), "matmul nn.dense"),
     (
-        Follower(axes.pooled, _LAYOUTS, _space_stays),
+        Follower(
+            axes.pooled,
+            {"layout": _layout_of_windows, "out_layout": _layout_of_windows},
+            windows={
+                "pool_size": partial(_each, 1),
+                "strides": partial(_each, 1),
+                "dilation": partial(_each, 1),
+                "output_size": partial(_each, 1),
+                "padding": _halves,
+            },
+        ),
         """
         nn.adaptive_avg_pool1d nn.adaptive_avg_pool2d nn.adaptive_avg_pool3d nn.avg_pool1d nn.avg_pool2d nn.avg_pool3d
         nn.max_pool1d nn.max_pool2d nn.max_pool3d

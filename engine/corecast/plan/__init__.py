@@ -6,19 +6,23 @@ from corecast.plan.explain import Explanation, explain
 from corecast.plan.file import PlanFileError, format_plan, parse_plan, read_plan
 from corecast.plan.ids import compress
 from corecast.plan.plan import Decision, Plan, PlannedLayer, Prediction, RequestOutcome, RuleOutcome
+from corecast.plan.progress import OnProgress, Progress, Steps
 from corecast.plan.select import Selection
 
 __all__ = [
     "Decision",
     "Explanation",
+    "OnProgress",
     "Plan",
     "PlanError",
     "PlanFileError",
     "PlannedLayer",
     "Prediction",
+    "Progress",
     "RequestOutcome",
     "RuleOutcome",
     "Selection",
+    "Steps",
     "at_run_time",
     "compress",
     "describe",

@@ -28,6 +28,7 @@ from corecast.plan.plan import (
     recipe_id,
 )
 from corecast.plan.predict import predict
+from corecast.plan.progress import OnProgress, Steps
 from corecast.plan.select import Matches, Selection
 from corecast.recipe import PROPERTIES, Declined, Edit, Keep, Property, Recipe, Request, Rule
 
@@ -45,18 +46,21 @@ class PlanError(CorecastError):
         self.plan = plan
 
 
-def plan(recipe: Recipe, table: LayerTable, target: Target | None = None) -> Plan:
+def plan(
+    recipe: Recipe, table: LayerTable, target: Target | None = None, *, progress: OnProgress | None = None
+) -> Plan:
     """Decide every property of every layer.
 
     Args:
         recipe: a resolved recipe.
         table: the layers of a prepared model.
         target: whose capabilities the dtypes are checked against; without one, only what the IR can express counts.
+        progress: called before each rule and before the prediction; it may raise, which ends the planning.
 
     Raises:
         PlanError: where a rule matched or realised nothing, an `expect` is not met, or an `else fail` was reached.
     """
-    return _Cascade(recipe, table, target).plan()
+    return _Cascade(recipe, table, target).plan(Steps(len(recipe.rules) + 1, progress))
 
 
 # Which decision holds for each layer. Those of one request are the same object, by which they are known.
@@ -118,9 +122,13 @@ class _Cascade:
         self._warn_of_excepts(plain)
         self.selection = plain.skipping(self.skips)
 
-    def plan(self) -> Plan:
+    def plan(self, begin: Steps) -> Plan:
         self._pin_skipped()
-        applied = [self._apply(rule) for rule in self.recipe.rules]
+        applied = []
+        for rule in self.recipe.rules:
+            begin(rule.name)
+            applied.append(self._apply(rule))
+        begin("predict")
         self._warn_of_unused()
         layers = self._planned_layers()
         plan = Plan(

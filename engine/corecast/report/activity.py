@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from mmap import PAGESIZE, mmap
 
@@ -57,14 +58,15 @@ def _as_bytes(activities: Activities) -> bytes:
 
 @dataclass
 class _Here:
-    """This process: where it writes, what it is in, and what it shall look into."""
+    """This process: where it writes, and what it shall look into; both only where it is supervised."""
 
     page: Page | None = None
-    current: Activities = ()
     suspect: Activities | None = None
 
 
 _here = _Here()
+# What each thread is in.
+_current: ContextVar[Activities] = ContextVar("corecast.activities", default=())
 
 
 def supervised(page: Page, suspect: Sequence[Activity] | None = None) -> None:
@@ -75,7 +77,7 @@ def supervised(page: Page, suspect: Sequence[Activity] | None = None) -> None:
         suspect: what killed another process: this one takes it layer by layer, and ends where it has gone well.
     """
     _here.page = page
-    _here.current = ()
+    _current.set(())
     _here.suspect = None if suspect is None else tuple(suspect)
     page.write(())
 
@@ -83,7 +85,7 @@ def supervised(page: Page, suspect: Sequence[Activity] | None = None) -> None:
 @contextmanager
 def doing(what: str, *, divisible: bool = False) -> Iterator[None]:
     """Be in an activity, inside those that this process is in already."""
-    before = _here.current
+    before = _current.get()
     _now((*before, Activity(what, divisible)))
     try:
         yield
@@ -95,16 +97,16 @@ def doing(what: str, *, divisible: bool = False) -> Iterator[None]:
 
 def note(what: str) -> None:
     """Be in something until the next note, or until the activity around it ends: for those who are only called back."""
-    _write((*_here.current, Activity(what)))
+    _write((*_current.get(), Activity(what)))
 
 
 def one_by_one() -> bool:
     """Whether this process is in what it shall take layer by layer."""
-    return _here.current == _here.suspect
+    return _current.get() == _here.suspect
 
 
 def _now(activities: Activities) -> None:
-    _here.current = activities
+    _current.set(activities)
     _write(activities)
 
 

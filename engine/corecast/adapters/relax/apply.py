@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
+from corecast.adapters.agreement import Realised, RealisedError, objection
 from corecast.adapters.relax.cleanup import MERGED
 from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.fold import fold
@@ -18,7 +18,7 @@ from corecast.adapters.relax.survey import survey
 from corecast.adapters.values import check_values
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable, dtype_bits
-from corecast.plan import Plan
+from corecast.plan import OnProgress, Plan, Steps
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,29 @@ class Conversion:
     warnings: tuple[Problem, ...] = ()
 
 
-def apply(plan: Plan, prepared: Model) -> Conversion:
+def apply(plan: Plan, prepared: Model, *, progress: OnProgress | None = None) -> Conversion:
     """Carry out a plan.
 
     Args:
         plan: made for the layer table of `prepared`.
         prepared: what `prepare` returned; it is not changed.
+        progress: called before each pass and each look at the result; it may raise, which ends the conversion.
 
     Raises:
         PlanMismatchError: where the plan was made for another model.
         RealisedError: where the resulting module does not have what was decided.
     """
+    passes = compile_plan(plan)
+    begin = Steps(len(passes) + 3, progress)
+    begin("survey")
     before = survey(prepared)
-    check_plan(plan, before)
-    module = compile_plan(plan).sequential()(prepared.module)
+    module = prepared.module
+    for step in passes:
+        begin(step.info.name)
+        module = step(module)
+    begin("fold weights")
     converted = fold(prepared.with_main(module["main"], prepared.parameters))
+    begin("read back")
     after = survey(converted)
     problems = list(differences(plan, before, after))
     if problems:

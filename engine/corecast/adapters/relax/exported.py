@@ -16,6 +16,7 @@ from tvm.ir import Call, IRModule, Var
 
 from corecast.adapters.relax.importer import binding_names
 from corecast.adapters.relax.model import MAIN, ModelError
+from corecast.adapters.relax.one_builder import ONE_BUILDER
 from corecast.adapters.relax.tensors import dtype_of
 from corecast.adapters.source import last_line
 
@@ -71,13 +72,14 @@ def import_exported(path: Path) -> tuple[IRModule, dict[Var, str]]:
     try:
         importer = Importer()
         importer.refuse_unknown(program.graph.nodes)
-        module = importer.from_exported_program(
-            program,
-            keep_params_as_input=True,
-            unwrap_unit_return_tuple=False,
-            no_bind_return_tuple=False,
-            custom_convert_map=None,
-        )
+        with ONE_BUILDER:
+            module = importer.from_exported_program(
+                program,
+                keep_params_as_input=True,
+                unwrap_unit_return_tuple=False,
+                no_bind_return_tuple=False,
+                custom_convert_map=None,
+            )
     except ModelError:
         raise
     except Exception as error:

@@ -12,6 +12,7 @@ from tvm import relax
 from tvm.ir import Var
 
 from corecast.adapters.relax.model import Array, Model, ModelError
+from corecast.adapters.relax.one_builder import ONE_BUILDER
 from corecast.adapters.relax.tensors import plain_type
 from corecast.model import Layer, LayerTable, Operand, TensorType
 from corecast.verify import seeded_inputs
@@ -47,7 +48,7 @@ class _Builder:
         for layer in self.table.layers:
             self._check(layer)
         builder = relax.BlockBuilder()
-        with builder.function("main", [*self.inputs.values(), *self.weights.values()]):
+        with ONE_BUILDER, builder.function("main", [*self.inputs.values(), *self.weights.values()]):
             with builder.dataflow():
                 for layer in self.table.layers:
                     self.results[layer.index] = _emit(builder, layer, self._operands(layer))

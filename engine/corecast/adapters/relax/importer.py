@@ -19,6 +19,7 @@ from tvm.ir import Call, IRModule, Var
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from corecast.adapters.relax.model import ModelError
+from corecast.adapters.relax.one_builder import ONE_BUILDER
 from corecast.adapters.relax.operators import OperatorBuilder
 from corecast.adapters.relax.rebuild import Names, bindings_of, reads
 from corecast.lang.problems import Problem, nearest
@@ -90,7 +91,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
 
     def run(self, opset: int) -> IRModule:
         # The importer prints what went wrong, and warns of much that nobody can act on.
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(record=True) as caught:
+        with ONE_BUILDER, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 module = self.from_onnx(self._graph, opset)
