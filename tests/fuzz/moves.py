@@ -152,7 +152,7 @@ def pool(net: Growth, x: Value) -> None:
 
 @move(0.5)
 def pool_of_channels(net: Growth, x: Value) -> None:
-    """As frontends write a local response normalisation: a window over channels, which are the depth of another view."""
+    """A window over channels, as frontends write a local response normalisation."""
     if not is_image(net, x) or x.rank != 4:
         return
     deep = net.add("expand_dims", x, axis=[1])

@@ -13,10 +13,10 @@ data: float32 1x3x8x8
 nn.conv2d#0(data, %w: float32 4x3x3x3) -> float32 1x4x6x6
 return nn.conv2d#0
 """)
-RULES = Source("two.rules", "rule first\nmatch nn.conv2d, set layout HWNC\nrule second\nmatch nn.conv2d, cast float16\n")
+RULES = Source("2.rules", "rule first\nmatch nn.conv2d, set layout HWNC\nrule second\nmatch nn.conv2d, cast float16\n")
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """What a service raises to stop."""
 
 
@@ -31,8 +31,8 @@ def test_a_callback_that_raises_stops_the_plan_with_its_own_exception() -> None:
 
     def stop(progress: Progress) -> None:
         told.append(progress)
-        raise Stop
+        raise StoppedError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         plan(read_recipe(RULES), TABLE, progress=stop)
     assert [progress.step for progress in told] == ["first"]
