@@ -18,7 +18,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from corecast.api import converting, doctor, reading, scaffold, sharing, testing, tuning
+from corecast.api import converting, doctor, explaining, reading, scaffold, sharing, testing, tuning
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
@@ -36,7 +36,8 @@ app.command()(reading.layers)
 app.command()(reading.check)
 app.command()(reading.fmt)
 app.command()(reading.plan)
-app.command()(reading.explain)
+app.command()(explaining.explain)
+app.command()(explaining.names)
 app.command("compile")(reading.compile_)
 app.command("apply")(converting.apply_)
 app.command("verify")(converting.verify)

@@ -28,6 +28,7 @@ from corecast.api.options import (
     adapter,
     load_prepared,
     parse_params,
+    plan_in,
     target_of,
     writing,
     written_in,
@@ -36,7 +37,7 @@ from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
 from corecast.lang.spell import format_value
 from corecast.model import LayerTable, find_target
-from corecast.plan import Plan, at_run_time, predicted, read_plan, size_in_memory
+from corecast.plan import Plan, at_run_time, predicted, size_in_memory
 from corecast.plan import plan as make_plan
 from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
@@ -112,11 +113,7 @@ def _rules_and_model(files: list[str], plan_file: Path | None) -> tuple[str | No
 
 def _read_plan(path: Path, recipe: Recipe | None, table: LayerTable) -> Plan:
     """A plan file, refused where it was made for another model or by other rules."""
-    try:
-        decided = read_plan(path)
-    except OSError as error:
-        message, help = f"it cannot be read: {error.strerror}", "make one with `corecast plan RULES MODEL -o plan.yaml`"
-        raise UsageError(Problem("no-plan", message, help=help, place=str(path))) from error
+    decided = plan_in(path)
     if recipe and recipe.hash != decided.recipe.hash:
         message = f"{recipe.source.name} is not the text that {path} was made from ({decided.recipe.file})"
         help = "make the plan anew, or leave the rules away"
@@ -127,7 +124,7 @@ def _read_plan(path: Path, recipe: Recipe | None, table: LayerTable) -> Plan:
     if decided.model.fingerprint != table.fingerprint:
         check_plan(decided, table)
         message = f"{path} was made for another model than {table.model}: its planned layers are alike, others differ"
-        help = "compare `corecast layers` of both, and make the plan anew"
+        help = f"`corecast plan RULES MODEL --diff {path}` tells what is another; make the plan anew"
         raise PlanMismatchError(Problem("plan-mismatch", message, help=help))
     return decided
 

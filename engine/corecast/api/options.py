@@ -17,6 +17,7 @@ from corecast.adapters.whole import whole_file
 from corecast.lang import CorecastError, Problem
 from corecast.lang.nodes import Scalar
 from corecast.model import Target, find_target
+from corecast.plan import Plan, read_plan
 
 if TYPE_CHECKING:
     from corecast.report import Reporter
@@ -132,6 +133,15 @@ def load_prepared(
 def target_of(name: str | None) -> Target | None:
     """The target of `--target`. Raises `TargetError`."""
     return find_target(name) if name else None
+
+
+def plan_in(path: Path) -> Plan:
+    """The plan in a file. Raises `UsageError` and `PlanFileError`."""
+    try:
+        return read_plan(path)
+    except OSError as error:
+        message, help = f"it cannot be read: {error.strerror}", "make one with `corecast plan RULES MODEL -o plan.yaml`"
+        raise UsageError(Problem("no-plan", message, help=help, place=str(path))) from error
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""The commands that change nothing: count, layers, check, fmt, plan, explain, compile."""
+"""The commands that change nothing: count, layers, check, fmt, plan, compile."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -27,6 +27,7 @@ from corecast.api.options import (
     adapter,
     load_prepared,
     parse_params,
+    plan_in,
     target_of,
     write_whole,
 )
@@ -38,12 +39,9 @@ from corecast.lang.nodes import Scalar
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, count, format_table
 from corecast.plan import PlanError, describe, format_plan
-from corecast.plan import explain as explain_layer
+from corecast.plan import diff as compare
 from corecast.plan import plan as make_plan
 from corecast.report import Reporter, counts_table, layers_table
-
-if TYPE_CHECKING:
-    from corecast.plan import Plan
 
 EmitPath = Annotated[
     Path | None, typer.Option("--emit", help="For Relay: write the conversion here, as a script for that TVM.")
@@ -151,6 +149,10 @@ def plan(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the plan here, as YAML to be committed.")
     ] = None,
+    diff: Annotated[
+        Path | None,
+        typer.Option("--diff", help="Show what differs from this plan instead, and exit with 1 if anything does."),
+    ] = None,
     target: TargetName = None,
     param: Params = None,
     packs: Packs = None,
@@ -162,6 +164,7 @@ def plan(
 ) -> None:
     """Show every decision about a model, and the line that made it. Nothing is changed."""
     reporter = Reporter()
+    older = plan_in(diff) if diff else None
     table, prepared = _read(model, weights, shape, function, ir, reporter)
     try:
         decided = make_plan(
@@ -169,17 +172,20 @@ def plan(
         )
     except PlanError as error:
         if not json_:
-            reporter.text(describe(error.plan, table))
+            reporter.text(str(compare(older, error.plan)) if older else describe(error.plan, table))
         raise
     if prepared and table.ir != "relay":
         for warning in adapter(ir).check_values(prepared, table, decided):
             reporter.note(str(warning))
     if output:
         _write_plan(output, format_plan(decided))
+    difference = compare(older, decided) if older else None
     if json_:
-        reporter.json(decided.model_dump_json(indent=2))
+        reporter.json((difference or decided).model_dump_json(indent=2))
     else:
-        reporter.text(describe(decided, table))
+        reporter.text(str(difference) if difference else describe(decided, table))
+    if difference and not difference.is_empty:
+        raise typer.Exit(1)
 
 
 def _write_plan(path: Path, text: str) -> None:
@@ -188,37 +194,6 @@ def _write_plan(path: Path, text: str) -> None:
         help = "name another file; corecast overwrites nothing but older plans"
         raise UsageError(Problem("output-exists", "it exists already and is no plan", help=help, place=str(path)))
     write_whole(path, text)
-
-
-def explain(
-    rules: RulesPath,
-    model: ModelPath,
-    layer: Annotated[
-        str, typer.Argument(help="An id (nn.conv2d#7), a weight's name, or a node's name.", metavar="LAYER")
-    ],
-    target: TargetName = None,
-    param: Params = None,
-    packs: Packs = None,
-    weights: Weights = None,
-    shape: Shapes = None,
-    function: FunctionName = None,
-    ir: IrName = None,
-    json_: Json = False,
-) -> None:
-    """Say why a layer got what it got: which line decided, and which clause declined on what value."""
-    reporter = Reporter()
-    table = survey_of(model, weights, shape, function, ir, reporter)
-    recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
-    found = find_layer(layer, table)
-    try:
-        decided: Plan = make_plan(recipe, table, target_of(target))
-    except PlanError as error:
-        decided = error.plan
-    explanation = explain_layer(recipe, table, decided, found)
-    if json_:
-        reporter.json(explanation.model_dump_json(indent=2))
-    else:
-        reporter.text(str(explanation))
 
 
 def compile_(

@@ -13,7 +13,7 @@ from corecast.api.doctor import Finding as DoctorFinding
 from corecast.api.printed import Finding, PrintedPack, PrintedPass
 from corecast.cases import CaseResult
 from corecast.model import Count, LayerTable
-from corecast.plan import Explanation, Plan
+from corecast.plan import Explanation, Names, Plan, PlanDiff
 from corecast.verify import Verification
 
 PRINTED: dict[str, Any] = {
@@ -23,7 +23,9 @@ PRINTED: dict[str, Any] = {
     "doctor": list[DoctorFinding],
     "explain": Explanation,
     "layers": LayerTable,
+    "names": list[Names],
     "plan": Plan,
+    "plan-diff": PlanDiff,
     "recipes": list[PrintedPack],
     "test": list[CaseResult],
     "verify": Verification,
@@ -31,7 +33,7 @@ PRINTED: dict[str, Any] = {
 
 
 def schema(command: str) -> str:
-    """The schema of what a command prints with `--json`, as text."""
+    """The schema of what a command prints with `--json`, as text; `plan-diff` is that of `plan --diff`."""
     return json.dumps(TypeAdapter(PRINTED[command]).json_schema(mode="serialization"), indent=2) + "\n"
 
 

@@ -2,9 +2,11 @@
 
 from corecast.plan.decide import PlanError, plan
 from corecast.plan.describe import at_run_time, describe, predicted, size_in_memory
+from corecast.plan.diff import PlanDiff, diff
 from corecast.plan.explain import Explanation, explain
 from corecast.plan.file import PlanFileError, format_plan, parse_plan, read_plan
 from corecast.plan.ids import compress
+from corecast.plan.names import Named, Names, format_names, names
 from corecast.plan.plan import Decision, Plan, PlannedLayer, Prediction, RequestOutcome, RuleOutcome
 from corecast.plan.progress import OnProgress, Progress, Steps
 from corecast.plan.select import Selection
@@ -12,8 +14,11 @@ from corecast.plan.select import Selection
 __all__ = [
     "Decision",
     "Explanation",
+    "Named",
+    "Names",
     "OnProgress",
     "Plan",
+    "PlanDiff",
     "PlanError",
     "PlanFileError",
     "PlannedLayer",
@@ -26,8 +31,11 @@ __all__ = [
     "at_run_time",
     "compress",
     "describe",
+    "diff",
     "explain",
+    "format_names",
     "format_plan",
+    "names",
     "parse_plan",
     "plan",
     "predicted",

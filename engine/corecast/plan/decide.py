@@ -16,7 +16,9 @@ from corecast.lang.source import Span
 from corecast.lang.spell import format_selector
 from corecast.model import LayerTable, Target
 from corecast.plan.ids import compress, shorten
+from corecast.plan.partial import Misses
 from corecast.plan.plan import (
+    Anchor,
     Because,
     Decision,
     ModelId,
@@ -136,6 +138,7 @@ class _Cascade:
             recipe=recipe_id(self.recipe),
             target=self.target.name if self.target else None,
             layers=layers,
+            untouched=self._untouched(),
             rules=tuple(self._outcome(item) for item in applied),
             predicted=predict(self.table, {layer.id: layer for layer in layers}),
             warnings=tuple(str(warning) for warning in self.warnings),
@@ -253,6 +256,17 @@ class _Cascade:
             ]
         )
 
+    def _untouched(self) -> tuple[Anchor, ...]:
+        touched = set().union(*self.decided.values())
+        return tuple(
+            [
+                Anchor(id=self.ids[layer.index], parameter=layer.name, hash=layer.hash)
+                for _, layers in sorted(self.table.by_op.items())
+                for layer in layers
+                if layer.index not in touched
+            ]
+        )
+
     def _outcome(self, applied: _Applied) -> RuleOutcome:
         in_force = [self._in_force(tally) for tally in applied.tallies]
         # The layers that the requests are about: those of several steps together, where they differ.
@@ -304,7 +318,8 @@ class _Cascade:
                 self._fail("not-applicable", message, tally.request, reasons)
         if not outcome.matched:
             if not rule.optional:
-                help = f"{self.selection.why_empty(rule.match.selector)}; a rule that may match nothing says `optional`"
+                reason = Misses(self.selection).why_empty(rule.match.selector)
+                help = f"{reason}; a rule that may match nothing says `optional`"
                 self._fail("unmatched-rule", f"rule {rule.name} matches no layer of this model", rule.match, help)
         elif not any(request.applied for request in outcome.requests):
             message = f"rule {rule.name} matches {outcome.matched} layers and changes none of them"
@@ -334,7 +349,7 @@ class _Cascade:
                 help = "no request asks for its layers, another skip names them first, or all requests insist"
                 self._warn("unused-skip", f"`{_quote(clause)}` stops no request", clause, help)
             else:
-                help = self.selection.why_empty(clause.selector)
+                help = Misses(self.selection).why_empty(clause.selector)
                 self._warn("unused-skip", f"`{_quote(clause)}` names no layer", clause, help)
 
     def _place(self, node: nodes.Node) -> str:

@@ -1,4 +1,8 @@
-"""One layer in, the reasons out: what it got and from which line, and for every other rule the part that declined."""
+"""One layer in, the reasons out: what it got and from which line, and for every other rule how near it came.
+
+A rule that does not match says what of it holds for the layer, and the first condition that does not, with its value; a
+request that took a later alternative says why the earlier ones do not apply.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from corecast.model import Layer, LayerTable
+from corecast.model import Layer, LayerTable, Target, find_target
+from corecast.plan.partial import Misses
 from corecast.plan.plan import Because, Placed, Plan, RequestOutcome, RuleOutcome
 from corecast.plan.select import Selection
-from corecast.recipe import PROPERTIES, Recipe, Rule
+from corecast.recipe import PROPERTIES, Declined, Recipe, Request, Rule
 
 Outcome = Literal["applied", "skipped", "overridden", "not applicable"]
 
@@ -28,10 +33,14 @@ class Answer(Placed):
 
 
 class RuleAnswer(Placed):
-    """What a rule did to the layer; `declined` says why it asks nothing of it."""
+    """What a rule did to the layer.
+
+    `declined` says why it asks nothing of it, `held` what of its selector holds for the layer all the same.
+    """
 
     rule: str
     declined: str | None = None
+    held: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
 
 
@@ -54,6 +63,8 @@ class Explanation(_Part):
         yield from (f"  {decision}" for decision in self.decisions)
         for rule in self.rules:
             yield f"{rule.rule} ({rule.place})" + (f": {rule.declined}" if rule.declined else "")
+            if rule.held:
+                yield f"  what holds: {'; '.join(rule.held)}"
             for answer in rule.answers:
                 reason = f": {answer.reason}" if answer.reason else ""
                 yield f"  {answer.request} ({answer.place}): {answer.outcome}{reason}"
@@ -62,55 +73,70 @@ class Explanation(_Part):
 def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Explanation:
     """Say why a layer got what it got. `plan` is the plan of this recipe on this table."""
     planned = plan.by_id.get(layer.id)
-    plain = Selection(recipe, table)
     decisions = tuple(
         f"{decision.edit} ({decision.rule}, {decision.place})"
         for name in PROPERTIES
         if planned and (decision := planned.decision(name))
     )
+    answers = _Answers(recipe, table, layer, find_target(plan.target) if plan.target else None)
     return Explanation(
         layer=layer.id,
         parameter=layer.name,
         source=layer.source,
         decisions=decisions or ("untouched: no request decides anything about it",),
-        rules=tuple(
-            _rule(rule, outcome, _selection(plain, rule), layer)
-            for rule, outcome in zip(recipe.rules, plan.rules, strict=True)
-        ),
+        rules=tuple(map(answers.of_rule, recipe.rules, plan.rules)),
     )
 
 
-def _selection(plain: Selection, rule: Rule) -> Selection:
-    """What the rule saw: `skipped` stands for what the file and the rule itself skip."""
-    skipped = {index for clause in (*plain.recipe.skips, *rule.skips) for index in plain.layers(clause.selector)}
-    return plain.skipping(skipped)
+class _Answers:
+    """What each rule has to say about one layer."""
 
+    def __init__(self, recipe: Recipe, table: LayerTable, layer: Layer, target: Target | None):
+        self.layer = layer
+        self.target = target
+        self.plain = Selection(recipe, table)
 
-def _rule(rule: Rule, outcome: RuleOutcome, selection: Selection, layer: Layer) -> RuleAnswer:
-    asked = [answer for request in outcome.requests if (answer := _answer(request, layer.id))]
-    declined = None
-    if not asked:
-        reason = selection.why_not(rule.match.selector, layer)
-        declined = f"does not match, {reason}" if reason else "its requests go to other steps of the chain"
-    return RuleAnswer(rule=rule.name, line=outcome.line, file=outcome.file, declined=declined, answers=tuple(asked))
+    def of_rule(self, rule: Rule, outcome: RuleOutcome) -> RuleAnswer:
+        asked = [self.of_request(*pair) for pair in zip(rule.requests, outcome.requests, strict=True)]
+        answers = tuple(filter(None, asked))
+        declined: str | None = None
+        held: tuple[str, ...] = ()
+        if not answers:
+            miss = Misses(self._selection(rule)).of(rule.match.selector, self.layer.index)
+            declined = f"does not match, {miss.failed}" if miss else "its requests go to other steps of the chain"
+            held = miss.held if miss else ()
+        return RuleAnswer(
+            rule=rule.name, line=outcome.line, file=outcome.file, declined=declined, held=held, answers=answers
+        )
 
+    def _selection(self, rule: Rule) -> Selection:
+        """What the rule saw: `skipped` stands for what the file and the rule itself skip."""
+        clauses = (*self.plain.recipe.skips, *rule.skips)
+        return self.plain.skipping({index for clause in clauses for index in self.plain.layers(clause.selector)})
 
-def _answer(request: RequestOutcome, layer: str) -> Answer | None:
-    if layer in request.applied:
-        return Answer(request=request.request, line=request.line, file=request.file, outcome="applied")
-    declined: tuple[tuple[Outcome, tuple[Because, ...]], ...] = (
-        ("skipped", request.skipped),
-        ("overridden", request.overridden),
-        ("not applicable", request.not_applicable),
-    )
-    for outcome, items in declined:
-        for item in items:
-            if layer in item.layers:
-                return Answer(
-                    request=request.request,
-                    line=request.line,
-                    file=request.file,
-                    outcome=outcome,
-                    reason=item.reason,
-                )
-    return None
+    def of_request(self, request: Request, outcome: RequestOutcome) -> Answer | None:
+        kind, reason = next(self._outcomes(request, outcome), (None, None))
+        if kind is None:
+            return None
+        return Answer(request=outcome.request, line=outcome.line, file=outcome.file, outcome=kind, reason=reason)
+
+    def _outcomes(self, request: Request, outcome: RequestOutcome) -> Iterator[tuple[Outcome, str | None]]:
+        """The one outcome of a request on the layer; none, where it was not asked of it."""
+        if self.layer.id in outcome.applied:
+            passed_over = "; ".join(self._passed_over(request))
+            yield "applied", f"an earlier alternative does not apply, {passed_over}" if passed_over else None
+        declined: tuple[tuple[Outcome, tuple[Because, ...]], ...] = (
+            ("skipped", outcome.skipped),
+            ("overridden", outcome.overridden),
+            ("not applicable", outcome.not_applicable),
+        )
+        for kind, items in declined:
+            yield from ((kind, item.reason) for item in items if self.layer.id in item.layers)
+
+    def _passed_over(self, request: Request) -> Iterator[str]:
+        """Why the alternatives before the one that was taken do not apply."""
+        for action in request.alternatives:
+            answer = action.propose(self.layer, self.target)
+            if not isinstance(answer, Declined):
+                return
+            yield str(answer)

@@ -1,14 +1,14 @@
 """Plans as files: a plan becomes YAML that people review and commit, and that reads back to the same plan.
 
-Layers with equal decisions share an entry, and the anchors stand as lines of one block, so that a plan of a hundred
-thousand layers stays readable and quick to read.
+Layers with equal decisions share an entry, and the anchors stand as lines of one block, those of untouched layers that
+equal each other as one line, so that a plan of a hundred thousand layers stays readable and quick to read.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import WEIGHTED
-from corecast.plan.ids import compress, expand
-from corecast.plan.plan import Because, Decision, Placed, Plan, PlannedLayer, RequestOutcome, RuleOutcome
+from corecast.plan.ids import compress, expand, place_of
+from corecast.plan.plan import Anchor, Because, Decision, Placed, Plan, PlannedLayer, RequestOutcome, RuleOutcome
 from corecast.recipe import PROPERTIES, ChangeLayout, Property
 
 _HEADER = "# What corecast decided, and which line of the recipe decided it. `corecast apply --plan` carries it out.\n"
@@ -38,6 +38,7 @@ def format_plan(plan: Plan) -> str:
         "target": plan.target,
         "decisions": _groups(plan),
         "anchors": "".join(f"{item.id} {item.hash} {item.parameter or _NO_PARAMETER}\n" for item in plan.layers),
+        "untouched": _untouched(plan.untouched),
         "rules": [_rule(rule) for rule in plan.rules],
         "predicted": plan.predicted.model_dump(),
         "warnings": list(plan.warnings),
@@ -83,6 +84,27 @@ def _groups(plan: Plan) -> list[dict[str, Any]]:
         }
         for decisions, ids in groups.items()
     ]
+
+
+def _untouched(anchors: Iterable[Anchor]) -> str:
+    """A line for equal layers: hash, ids and parameter."""
+    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for item in anchors:
+        groups[item.hash, item.parameter or _NO_PARAMETER].append(item.id)
+    return "".join(
+        f"{hash} {compress(ids).replace(', ', ',')} {parameter}\n" for (hash, parameter), ids in groups.items()
+    )
+
+
+def _read_untouched(text: str, decided: Collection[str]) -> tuple[Anchor, ...]:
+    found: dict[str, Anchor] = {}
+    for line in text.splitlines():
+        hash, ids, parameter = line.split(" ", 2)
+        for layer in expand(ids.replace(",", ", ")):
+            if layer in found or layer in decided:
+                raise ValueError(f"{layer} has two entries")
+            found[layer] = Anchor(id=layer, hash=hash, parameter=None if parameter == _NO_PARAMETER else parameter)
+    return tuple(found[layer] for layer in sorted(found, key=place_of))
 
 
 def _place(item: Placed) -> dict[str, str | int]:
@@ -192,6 +214,7 @@ class _Loader(_YAML):  # type: ignore[misc, valid-type]
 
 def _plan(data: Mapping[str, Any]) -> Plan:
     decided: dict[str, dict[Property, Decision]] = {}
+    layers: dict[str, PlannedLayer] = {}
     for group in data["decisions"]:
         decisions = {name: _decision(group[name]) for name in PROPERTIES if name in group}
         for layer in expand(group["layers"]):
@@ -199,20 +222,20 @@ def _plan(data: Mapping[str, Any]) -> Plan:
             if layer in decided:
                 raise ValueError(f"{layer} has two entries")
             decided[layer] = decisions
-    layers = []
     for line in str(data["anchors"] or "").splitlines():
         layer, hash, parameter = line.split(" ", 2)
         if layer not in decided:
             raise ValueError(f"{layer} has an anchor and no decision")
         name = None if parameter == _NO_PARAMETER else parameter
-        layers.append(PlannedLayer(id=layer, hash=hash, parameter=name, **decided.pop(layer)))
+        layers[layer] = PlannedLayer(id=layer, hash=hash, parameter=name, **decided.pop(layer))
     if decided:
         raise ValueError(f"{compress(decided)} has a decision and no anchor")
     return Plan(
         model=data["model"],
         recipe=data["recipe"],
         target=data["target"],
-        layers=tuple(layers),
+        layers=tuple(layers.values()),
+        untouched=_read_untouched(str(data["untouched"] or ""), layers),
         rules=tuple(_read_rule(rule) for rule in data["rules"]),
         predicted=data["predicted"],
         warnings=tuple(data["warnings"]),

@@ -33,3 +33,9 @@ def expand(text: str) -> list[str]:
             raise ValueError(f"{part!r} is not a layer id")
         ids += [f"{op}#{number}" for number in range(int(first), int(last or first) + 1)]
     return ids
+
+
+def place_of(id: str) -> tuple[str, int]:
+    """Operator and ordinal of a layer: what ids are ordered by. Raises `ValueError`."""
+    op, _, ordinal = id.rpartition("#")
+    return op, int(ordinal)

@@ -41,14 +41,20 @@ class Decision(Placed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedLayer:
-    """A touched layer: its id, the name of its weight, its structural hash, and its decisions."""
+class Anchor:
+    """What a layer is known by in other revisions of its model: its id, the name of its weight, its structural hash."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     id: str
     parameter: str | None
     hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLayer(Anchor):
+    """A touched layer: its anchor and its decisions."""
+
     layout: Decision | None = None
     dtype: Decision | None = None
     schedule: Decision | None = None
@@ -146,13 +152,18 @@ class Prediction(_Part):
 
 
 class Plan(_Part):
-    """The decisions of one recipe on one model. Prints as YAML (`corecast.plan.file`) and reads back from it."""
+    """The decisions of one recipe on one model. Prints as YAML (`corecast.plan.file`) and reads back from it.
+
+    `layers` are those with a decision, in binding order; `untouched` all others, by operator, for a later plan to be
+    compared with.
+    """
 
     version: Literal[1] = 1
     model: ModelId
     recipe: RecipeId
     target: str | None = None
     layers: tuple[PlannedLayer, ...] = ()
+    untouched: tuple[Anchor, ...] = ()
     rules: tuple[RuleOutcome, ...] = ()
     predicted: Prediction
     warnings: tuple[str, ...] = Field(default=())

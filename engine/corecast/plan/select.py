@@ -1,4 +1,4 @@
-"""Selectors in, layers out: which layers of a table a selector names, and why it names none."""
+"""Selectors in, layers out: which layers of a table a selector names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 
 from corecast.lang import nodes
-from corecast.lang.problems import nearest
-from corecast.lang.spell import format_selector
-from corecast.model import Layer, LayerTable
+from corecast.model import LayerTable
 from corecast.plan.conditions import Columns, Conditions
 from corecast.plan.words import Words
 from corecast.recipe import Recipe
@@ -49,6 +47,10 @@ class Matches:
         """The layers of the match that begins with this one."""
         return (index, *self.rest.get(index, ()))
 
+    def holding(self, index: int) -> list[Sequence[int]]:
+        """The matches that this layer is a step of."""
+        return [steps for steps in map(self.steps, self.first) if index in steps]
+
     def only(self, first: Sequence[int]) -> Matches:
         """The matches that begin with these layers."""
         return Matches(first, {index: self.rest[index] for index in first if index in self.rest} if self.rest else {})
@@ -62,7 +64,7 @@ class Selection:
         self.table = table
         self.skipped: Collection[int] = ()
         self.unused_excepts: list[nodes.Except] = []
-        self._words = Words(recipe.catalogue, table)
+        self.words = Words(recipe.catalogue, table)
         self._sets: dict[str, Matches] = {}
         self._operators: dict[str, Matches] = {}
 
@@ -121,92 +123,22 @@ class Selection:
     def _chain(self, steps: Sequence[set[int]]) -> Matches:
         columns = [sorted(steps[0])]
         for step in steps[1:]:
-            next = list(map(self._words.followers.__getitem__, columns[-1]))
+            next = list(map(self.words.followers.__getitem__, columns[-1]))
             goes_on = list(map(step.__contains__, next))
             columns = [list(compress(column, goes_on)) for column in (*columns, next)]
         return Matches(columns[0], dict(zip(columns[0], zip(*columns[1:], strict=True), strict=False)))
 
     def conditions(self, selector: nodes.Selector) -> Conditions:
         """What evaluates the conditions behind `selector`."""
-        return Conditions(self._words, _binding_steps(selector), captures(selector), self._related)
+        return Conditions(self.words, _binding_steps(selector), captures(selector), self._related)
 
     def _related(self, relation: nodes.Relation, layers: Sequence[int]) -> list[bool]:
         if relation.word == "inside":
             inside = self.matches(relation.selector).layers
             return [index in inside for index in layers]
         others = self.layers(relation.selector)
-        neighbours = self._words.consumers if relation.word == "feeds" else self._words.producers
+        neighbours = self.words.consumers if relation.word == "feeds" else self.words.producers
         return [not others.isdisjoint(neighbours[index]) for index in layers]
-
-    def why_not(self, selector: nodes.Selector, layer: Layer) -> str | None:
-        """Why a selector does not name a layer: the first part that declined; None if it does name it."""
-        if layer.index in self.layers(selector):
-            return None
-        match selector:
-            case nodes.Reference(name=name) if name in self.recipe.lets:
-                reason = self.why_not(self.recipe.lets[name].selector, layer)
-                return f"it is not in `{name}`: {reason}"
-            case nodes.Filter(selector=inner, condition=condition):
-                found = self.matches(inner)
-                if layer.index not in found.first:
-                    return self.why_not(inner, layer)
-                return self.conditions(inner).objection(condition, found.steps(layer.index))
-            case nodes.Except(selector=inner, removed=removed):
-                if layer.index in self.layers(removed):
-                    return f"`except {format_selector(removed)}` removes it"
-                return self.why_not(inner, layer)
-            case nodes.Union(parts=parts):
-                return "; ".join(filter(None, (self.why_not(part, layer) for part in parts)))
-            case nodes.Intersection(parts=parts):
-                return next(filter(None, (self.why_not(part, layer) for part in parts)))
-            case nodes.Reference(name=name):
-                itself = layer.id if layer.op == name else _article(layer.op)
-                return f"it is {itself}, not `{format_selector(selector)}`"
-            case nodes.Chain(steps=steps):
-                reason = self.why_not(steps[0].selector, layer)
-                return reason or f"the layers behind it are not `{format_selector(selector)}`, one by one"
-
-    def why_empty(self, selector: nodes.Selector) -> str:
-        """What a selector that names nothing could have named."""
-        match selector:
-            case nodes.Filter(selector=inner, condition=condition):
-                found = self.matches(inner)
-                if not found:
-                    return self.why_empty(inner)
-                objection = self.conditions(inner).objection(condition, found.steps(found.first[0]))
-                return f"{len(found)} layers were looked at; for {self.table.layers[found.first[0]].id}, {objection}"
-            case nodes.Except(selector=inner, removed=removed):
-                if not self.matches(inner):
-                    return self.why_empty(inner)
-                return f"`except {format_selector(removed)}` removes all {len(self.matches(inner))} layers"
-            case nodes.Reference(name=name) if name in self.recipe.lets:
-                return self.why_empty(self.recipe.lets[name].selector)
-            case nodes.Reference(name=name, ordinal=ordinal):
-                return self._why_no_reference(name, ordinal)
-            case nodes.Union(parts=parts) | nodes.Intersection(parts=parts):
-                return "; ".join(self.why_empty(part) for part in parts if not self.matches(part)) or (
-                    f"no layer is in all of `{format_selector(selector)}`"
-                )
-            case nodes.Chain(steps=steps):
-                for part in steps:
-                    if not self.matches(part.selector):
-                        return self.why_empty(part.selector)
-                return "no layer of the first step feeds the others one by one, each as the only consumer"
-
-    def _why_no_reference(self, name: str, ordinal: nodes.Ordinal | None) -> str:
-        layers = self.table.by_op.get(name, ())
-        if layers and ordinal:
-            return f"the model has {len(layers)} {name}, #0..{len(layers) - 1}"
-        counts = ", ".join(f"{op} ({len(items)})" for op, items in self._most_common())
-        close = nearest(name, self.table.by_op)
-        return f"the model has no {name}; " + (f"{close} It has {counts}" if close else f"it has {counts}")
-
-    def _most_common(self) -> list[tuple[str, tuple[Layer, ...]]]:
-        return sorted(self.table.by_op.items(), key=lambda item: -len(item[1]))[:8]
-
-
-def _article(op: str) -> str:
-    return f"{'an' if op[0] in 'aeiou' or op.startswith('nn.') else 'a'} {op}"
 
 
 def _is_named(op: str, name: str) -> bool:

@@ -90,7 +90,7 @@ def _call(op: str, binding: relax.VarBinding, index: int, sources: _Sources, att
         operands=operands,
         results=results,
         attributes=attributes.of(value, arguments) if is_call else {},
-        source=var.name,
+        source=str(var.name),
         behaviour=_behaviour(op, operands, results),
     )
 
@@ -103,7 +103,8 @@ class _Sources:
         self._of: dict[Var, Any] = {}
         for place, var in enumerate(main.params):
             role = "argument" if place < count else "parameter"
-            self._of[var] = _shaped(var.ty, **{role: var.name})
+            # TVM's own kind of text is no plain one: no condition would find it equal to a text of a recipe.
+            self._of[var] = _shaped(var.ty, **{role: str(var.name)})
 
     def produced(self, var: Var, layer: int) -> Iterator[Operand]:
         """The variable holds the results of this layer: these."""
@@ -175,7 +176,7 @@ class _Attributes:
         if not isinstance(call.op, Op):
             return {"function": str(getattr(call.op, "name_hint", call.op))}
         if arguments and isinstance(arguments[0], GlobalVar):
-            return {"function": arguments[0].name_hint}
+            return {"function": str(arguments[0].name_hint)}
         attributes = call.attrs
         if attributes is None:
             return {}
@@ -202,11 +203,13 @@ def _fields(kind: Any) -> tuple[str, ...] | None:
 
 
 def _plain(value: Any) -> Attribute:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, tirx.IntImm | tirx.FloatImm):
         number: int | float = value.value
         return number
+    if isinstance(value, str):
+        return str(value)
     if hasattr(value, "__len__") and hasattr(value, "__getitem__") and not hasattr(value, "bits"):
         return tuple(item if isinstance(item, int | float) else str(item) for item in map(_plain, value))
     return str(value)

@@ -83,7 +83,7 @@ class _Walk(relay.ExprVisitor):  # type: ignore[misc]  # tvm is untyped
         self._constants = 0
         for var in main.params:
             role = "parameter" if var.name_hint in self.parameters else "argument"
-            self._of[var] = _shaped(var.checked_type, **{role: var.name_hint})
+            self._of[var] = _shaped(var.checked_type, **{role: str(var.name_hint)})
         self.visit(main.body)
 
     def visit_function(self, function: relay.Function) -> None:
@@ -231,7 +231,7 @@ def _span(call: relay.Call) -> str | None:
 def _attributes(call: relay.Call) -> dict[str, Attribute]:
     """The attributes of a call as plain data. A call of a function of the module has that function's name."""
     if not isinstance(call.op, Op):
-        return {"function": call.op.name_hint} if isinstance(call.op, relay.GlobalVar) else {}
+        return {"function": str(call.op.name_hint)} if isinstance(call.op, relay.GlobalVar) else {}
     if call.attrs is None:
         return {}
     return {str(key): _plain(call.attrs[key]) for key in call.attrs.keys()}  # noqa: SIM118  # not a dict
