@@ -9,11 +9,10 @@ into a branch, so what stands inside it is no layer that a recipe could change. 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from tvm import relax, tirx
 from tvm.ir import Call as RelaxCall
@@ -35,27 +34,40 @@ WEIGHT_PREPARATION = frozenset(
 
 def survey(model: Model | IRModule) -> LayerTable:
     """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
-    main = model.main if isinstance(model, Model) else model["main"]
-    sources, attributes = _Sources(main), _Attributes()
-    calls: list[Call] = []
-    for op, binding in _calls(main, sources):
-        calls.append(_call(op, binding, len(calls), sources, attributes))
-    count = input_count(main)
-    return LayerTable.of(
-        calls,
-        model=model.name if isinstance(model, Model) else "module",
-        ir="relax",
-        arguments={var.name: plain_type(var.ty) for var in main.params[:count] if isinstance(var.ty, relax.TensorType)},
-        returns=sources.operands(main.body.body),
-    )
+    table = _surveyed(model.main if isinstance(model, Model) else model["main"]).table
+    return table.model_copy(update={"model": model.name}) if isinstance(model, Model) else table
 
 
 def enumerate_calls(function: relax.Function) -> Iterator[tuple[str, relax.VarBinding]]:
     """The calls of the layer table with their ids: `("nn.conv2d#7", binding)`, in the table's order."""
-    seen: Counter[str] = Counter()
-    for op, binding in _calls(function, _Sources(function)):
-        yield f"{op}#{seen[op]}", binding
-        seen[op] += 1
+    surveyed = _surveyed(function)
+    return zip((layer.id for layer in surveyed.table.layers), surveyed.bindings, strict=True)
+
+
+class _Surveyed(NamedTuple):
+    """A layer table, and the binding of each of its layers."""
+
+    table: LayerTable
+    bindings: Sequence[relax.VarBinding]
+
+
+@lru_cache(maxsize=1)  # one pass after the other asks for the function that it is given, and a function never changes
+def _surveyed(main: relax.Function) -> _Surveyed:
+    sources, attributes = _Sources(main), _Attributes()
+    calls: list[Call] = []
+    bindings: list[relax.VarBinding] = []
+    for op, binding in _calls(main, sources):
+        calls.append(_call(op, binding, len(calls), sources, attributes))
+        bindings.append(binding)
+    count = input_count(main)
+    table = LayerTable.of(
+        calls,
+        model="module",
+        ir="relax",
+        arguments={var.name: plain_type(var.ty) for var in main.params[:count] if isinstance(var.ty, relax.TensorType)},
+        returns=sources.operands(main.body.body),
+    )
+    return _Surveyed(table, bindings)
 
 
 def _calls(main: relax.Function, sources: _Sources) -> Iterator[tuple[str, relax.VarBinding]]:

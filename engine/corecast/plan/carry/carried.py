@@ -7,16 +7,17 @@ are put in order ahead, which costs nothing, and neither does it to move axes of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from corecast.model import Attribute, Layer, LayerTable, Operand
 from corecast.model.axes import tensor_order
 from corecast.model.following import FOLLOWERS
 from corecast.model.orders import Order, between, in_memory, unchanged
 from corecast.plan.carry.choice import Choice, Converted
-from corecast.plan.carry.contest import decide
-from corecast.plan.carry.regions import regions
+from corecast.plan.carry.contest import Decision, decide
+from corecast.plan.carry.regions import Region, regions
 from corecast.plan.carry.wiring import Value, Wiring
 from corecast.recipe import ChangeLayout
 
@@ -121,14 +122,29 @@ def choose(wiring: Wiring, converted: Mapping[int, Converted]) -> Choice:
             disputed.append(region)
         else:
             choice.orders.update(region.orders)
-    for _ in range(_TURNS):
-        before = dict(choice.orders)
-        for region in disputed:
-            decide(choice, region)
-        if len(disputed) < 2 or choice.orders == before:
-            break
+    _settle(choice, disputed)
     choice.orders = {layer: order for layer, order in choice.orders.items() if order != unchanged(len(order))}
     return choice
+
+
+def _settle(choice: Choice, disputed: Sequence[Region]) -> None:
+    """Decide each region, and again where another one has since changed what it looked at."""
+    steps = 0
+    changed: dict[int, int] = {}  # at which step each layer last took another order
+    decisions: dict[int, tuple[int, Decision]] = {}
+    for _ in range(_TURNS):
+        before = dict(choice.orders)
+        for place, region in enumerate(disputed):
+            if place in decisions:
+                step, last = decisions[place]
+                if all(changed.get(layer, 0) <= step for layer in chain(region.orders, last.seen(choice.wiring))):
+                    continue
+            decision = decide(choice, region)
+            steps += 1
+            changed.update(dict.fromkeys(decision.taken, steps))
+            decisions[place] = (steps, decision)
+        if choice.orders == before:
+            break
 
 
 def _changes(layer: Layer, edit: ChangeLayout) -> bool:

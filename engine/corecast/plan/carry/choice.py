@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from corecast.model.axes import tensor_order
 from corecast.model.orders import Order
 from corecast.plan.carry.wiring import Value, Wiring
 
@@ -31,11 +30,7 @@ class Choice:
         order = self.orders.get(layer)
         if order is None:
             return self.converted[layer].operands[place] if layer in self.converted else None
-        axes = self.wiring.axes(layer)
-        if axes is None or axes.is_plain:
-            return order
-        blocks = axes.operands[place]
-        return tensor_order(blocks, order) if blocks else None
+        return self.wiring.wanted(layer, place, order)
 
     def gives(self, value: Value) -> Order | None:
         """The order in which a value is produced; None for the model's."""
@@ -45,8 +40,4 @@ class Choice:
         order = self.orders.get(layer)
         if order is None:
             return self.converted[layer].results[place] if layer in self.converted else None
-        axes = self.wiring.axes(layer)
-        if axes is None or axes.is_plain:
-            return order
-        blocks = axes.results[place]
-        return tensor_order(blocks, order) if blocks else None
+        return self.wiring.given(layer, place, order)

@@ -11,7 +11,7 @@ from math import prod
 from typing import NamedTuple, TypeAlias
 
 from corecast.model import Layer, LayerTable, Operand, TensorType, dtype_bits
-from corecast.model.axes import Axes
+from corecast.model.axes import Axes, tensor_order
 from corecast.model.following import FOLLOWERS, RENAMING
 from corecast.model.orders import Order, Shape, composed, inverse
 
@@ -106,6 +106,22 @@ class Wiring:
     def _axes_of(self, layer: Layer) -> Axes | None:
         follower = FOLLOWERS.get(layer.op)
         return follower.axes(layer) if follower and layer.behaviour == "follows" else None
+
+    def wanted(self, layer: int, place: int, space: Order) -> Order | None:
+        """The order in which a layer that runs in this order takes an operand; None for the model's."""
+        axes = self.axes(layer)
+        if axes is None or axes.is_plain:
+            return space
+        blocks = axes.operands[place]
+        return tensor_order(blocks, space) if blocks else None
+
+    def given(self, layer: int, place: int, space: Order) -> Order | None:
+        """The order in which a layer that runs in this order gives a result; None for the model's."""
+        axes = self.axes(layer)
+        if axes is None or axes.is_plain:
+            return space
+        blocks = axes.results[place]
+        return tensor_order(blocks, space) if blocks else None
 
     def shape(self, value: Value) -> Shape | None:
         """The sizes of a value, in which 1 stands only for an axis that can be moved at no cost; None if unknown."""
