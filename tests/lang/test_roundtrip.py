@@ -29,6 +29,7 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 RESERVED = {"where", "except", "unless", "and", "or", "else"}
 IN_CONDITIONS = {"not", "true", "false", "feeds", "fed_by", "inside"}
+IN_SELECTORS = {"not"}
 IN_REQUESTS = {"even", "on"}
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -40,7 +41,10 @@ def words(pattern: str, *taken: set[str]) -> st.SearchStrategy[str]:
 
 
 plain_names = words(r"[a-z_][a-z0-9_]{0,5}")
-operators = words(r"nn\.[a-z]{1,4}|[A-Za-z_][A-Za-z0-9_]{0,5}(-[a-z]{1,2})?(\.[a-z0-9]{1,2})?|[a-z]{1,3}\.\*|\*")
+operators = words(
+    r"nn\.[a-z]{1,4}|[A-Za-z_][A-Za-z0-9_]{0,5}(-[a-z]{1,2})?(\.[a-z0-9]{1,2})?|[a-z]{1,3}\.\*|\*|first|last|largest|of|by",
+    IN_SELECTORS,
+)
 sets = words(r"[A-Za-z_][A-Za-z0-9_]{0,5}(-[a-z]{1,2})?(\.[a-z0-9]{1,2})?")
 attributes = words(r"[a-z_][a-z0-9_]{0,5}(\.[a-z0-9_]{1,3})?", IN_CONDITIONS)
 verbs = st.sampled_from(["set", "cast", "keep", "tune", "quantize", "pad", "acme.prune", "top-k"])
@@ -52,6 +56,7 @@ titles = names_of_recipes | words(r"[a-z][a-z-]{0,4}\.[a-z-]{1,4}")
 texts = st.text(st.characters(exclude_characters="\n", exclude_categories=[]), max_size=8)
 comments = texts.map(str.strip)
 whole = st.integers(0, 10**18 - 1)
+counts = st.integers(1, 10**18 - 1)
 signed = st.integers(-(10**18) + 1, 10**18 - 1)
 positive_floats = st.floats(min_value=0, allow_infinity=False, allow_nan=False)
 floats = st.floats(allow_infinity=False, allow_nan=False)
@@ -101,6 +106,7 @@ items = (
     | parameters
     | ranges.flatmap(lambda ends: node(nodes.Range, first=ends[0], last=ends[1]))
 )
+list_items = node(nodes.Constant, value=signed | floats | texts | st.booleans()) | parameters
 braces = node(nodes.Braces, items=tuples(items, least=1))
 selectors = st.deferred(lambda: references | joined_selectors)
 expressions = st.deferred(lambda: values | joined_expressions)
@@ -112,6 +118,15 @@ joined_selectors = (
     | node(nodes.Except, selector=selectors, removed=selectors)
     | node(nodes.Chain, steps=tuples(node(nodes.Step, selector=selectors, capture=st.none() | plain_names), least=2))
     | node(nodes.Chain, steps=tuples(node(nodes.Step, selector=selectors, capture=plain_names), least=1, most=1))
+    | node(nodes.Complement, selector=selectors)
+    | node(nodes.Pick, end=st.sampled_from(["first", "last"]), count=counts | parameters, selector=selectors)
+    | node(
+        nodes.Pick,
+        end=st.sampled_from(["largest", "smallest"]),
+        count=counts | parameters,
+        selector=selectors,
+        key=expressions,
+    )
 )
 values = (
     node(nodes.Constant, value=whole | positive_floats | texts | st.booleans())
@@ -137,7 +152,9 @@ joined_expressions = (
     | node(nodes.Membership, operand=expressions, items=braces, negated=st.booleans())
     | node(nodes.Like, operand=expressions, pattern=texts | parameters, kind="like")
     | node(nodes.Like, operand=expressions, pattern=regexes, kind="~")
-    | node(nodes.Relation, word=st.sampled_from(["feeds", "fed_by", "inside"]), selector=selectors)
+    | node(nodes.Relation, word=st.sampled_from(["feeds", "fed_by"]), selector=selectors, within=counts | parameters)
+    | node(nodes.Relation, word=st.just("inside"), selector=selectors)
+    | node(nodes.Listed, items=tuples(list_items))
     | node(nodes.Call, function=attributes, arguments=tuples(expressions))
 )
 
@@ -307,6 +324,10 @@ SCRAPS = st.sampled_from(
             " in ",
             " like ",
             "feeds ",
+            " within ",
+            " first ",
+            "largest 5 by ",
+            " of ",
             " on ",
             "even ",
         ],
@@ -316,6 +337,7 @@ SCRAPS = st.sampled_from(
             "set layout NHWC",
             "->",
             "==",
+            "[2, 2]",
             "..",
             "3",
             "1e9",

@@ -27,6 +27,7 @@ def tables(draw: st.DrawFn) -> LayerTable:
     lines = ["data: float32 1x4x8x8"]
     counts: dict[str, int] = {}
     values = ["data"]
+    known: dict[str, str] = {}
     for _ in range(draw(st.integers(1, 5))):
         op = draw(st.sampled_from(["nn.conv2d", "nn.conv2d", "nn.relu", "add", "concat", "nn.dense"]))
         groups, size = draw(st.sampled_from([1, 4])), draw(st.sampled_from(["8", "8", "8", "n"]))
@@ -34,16 +35,24 @@ def tables(draw: st.DrawFn) -> LayerTable:
             number = counts[op] = counts.get(op, -1) + 1
             first, second = values[-1], draw(st.sampled_from(values[-3:]))
             weight = f"%{draw(st.sampled_from(['a', 'b', 'stem']))}.{len(lines)}: float32"
+            known[weight.partition(":")[0]] = summary(draw)
             operands = {
                 "nn.conv2d": f"{first}, {weight} 4x{4 // groups}x3x3",
                 "nn.dense": f"{first}, {weight} 8x8",
                 "nn.relu": first,
             }.get(op, f"{first}, {second}")
-            attributes = f"groups={groups}" if op == "nn.conv2d" else ""
+            attributes = f"groups={groups} strides=[{groups}, 1]" if op == "nn.conv2d" else ""
             source = draw(st.sampled_from(["", f" @node{len(lines)}"]))
             lines.append(f"{op}#{number}({operands}) {attributes} -> float32 1x4x{size}x8{source} follows")
             values.append(f"{op}#{number}")
-    return parse_table("\n".join([*lines, f"return {values[-1]}, {draw(st.sampled_from(values))}"]))
+    lines += [f"return {values[-1]}, {draw(st.sampled_from(values))}"]
+    return parse_table("\n".join([*lines, *(f"{name}: {values}" for name, values in known.items())]))
+
+
+def summary(draw: st.DrawFn) -> str:
+    """What is known of a weight, which may hold nothing but NaN."""
+    low, high, share = draw(st.sampled_from([("-2.5", "2", "0.5"), ("0.0", "4", "0.0"), ("null", "null", "0.0")]))
+    return f"min={low} max={high} mean={high} mean_abs={high} zeros={share} nans={1.0 if low == 'null' else 0.0}"
 
 
 OPERATORS = st.sampled_from("nn.conv2d nn.conv2d nn.relu add concat nn.dense nn.* * * some skipped".split())
@@ -64,7 +73,11 @@ def conditions(draw: st.DrawFn, depth: int = 2) -> str:
         "set": f'{word} {draw(st.sampled_from(["in", "not in"]))} {{{number}, 1..3, "add"}}',
         "like": f'{draw(st.sampled_from(["name", "source", "op"]))} like "{draw(PATTERNS)}"',
         "word": draw(st.sampled_from(["depthwise", "pointwise", "users", "name"])),
-        "near": draw(st.sampled_from(["feeds add", "fed_by nn.conv2d", "feeds nn.relu", "inside chain"])),
+        "near": draw(st.sampled_from(["feeds add", "fed_by nn.conv2d", "feeds not nn.relu", "inside chain"])),
+        "far": f"{draw(st.sampled_from(['feeds', 'fed_by']))} {draw(OPERATORS)} within {draw(st.integers(2, 4))}",
+        "weight": f"{draw(st.sampled_from(['max_abs', 'min', 'zeros']))}(weight) {draw(COMPARATORS)} {number}",
+        "list": f"strides {draw(COMPARATORS)} [{draw(st.sampled_from([1, 4]))}, 1]",
+        "any": f'parameters like "{draw(PATTERNS)}"',
     }
     kind = draw(st.sampled_from([*kinds, *(["not", "and", "or"] if depth else [])]))
     if kind in kinds:
@@ -75,7 +88,7 @@ def conditions(draw: st.DrawFn, depth: int = 2) -> str:
 
 @st.composite
 def selectors(draw: st.DrawFn) -> str:
-    kind = draw(st.integers(0, 7))
+    kind = draw(st.integers(0, 9))
     if kind == 0:
         return f"nn.conv2d #k where k {draw(st.sampled_from(['in {0, -1}', 'not in {-2..-1, 0}', '% 2 == 0']))}"
     if kind == 1:
@@ -85,7 +98,13 @@ def selectors(draw: st.DrawFn) -> str:
     if kind == 3:
         return f"nn.conv2d #{draw(st.sampled_from(['0', '-1', '0..1', '-2..-1', '7']))}"
     one, two = (f"{draw(OPERATORS)} where {draw(conditions())}" for _ in range(2))
-    return one if kind < 6 else f"({one}) or ({two})" if kind == 6 else f"({one}) except ({two})"
+    if kind == 9:
+        count = draw(st.integers(1, 3))
+        key = draw(st.sampled_from(["ordinal % 2", "groups", "max_abs(weight)", "name", "out_channels + depth"]))
+        picks = [f"first {count}", f"last {count}", f"largest {count} by {key}", f"smallest {count} by {key}"]
+        return f"{draw(st.sampled_from(picks))} of ({draw(st.sampled_from([one, 'nn.conv2d -> nn.relu', '*']))})"
+    joined = {6: f"({one}) or ({two})", 7: f"({one}) except ({two})", 8: f"({one}) and not ({two})"}
+    return joined.get(kind, one)
 
 
 REQUESTS = st.sampled_from(
@@ -144,6 +163,10 @@ class Reader:
             case nodes.Filter(selector=inner, condition=condition):
                 steps = self.match(inner, layer)
                 return steps if steps and self.value(condition, steps, inner) is True else None
+            case nodes.Complement(selector=inner):
+                return None if self.match(inner, layer) else (layer,)
+            case nodes.Pick(selector=inner):
+                return self.match(inner, layer) if layer.index in self.picked(selector) else None
             case nodes.Chain(steps=wanted):
                 steps = (layer,) if self.match(wanted[0].selector, layer) else ()
                 for step in wanted[1:] if steps else ():
@@ -155,6 +178,30 @@ class Reader:
                     if not self.match(step.selector, steps[-1]):
                         return None
                 return steps or None
+
+    def picked(self, pick: nodes.Pick) -> list[int]:
+        """One after another: the best of those that are left, the first in the graph of equally good ones."""
+        left = self.names(pick.selector)
+        if pick.key is None:
+            order = sorted(left, reverse=pick.end == "last")
+            return order[: pick.count]
+        values = {index: self.value(pick.key, steps, pick.selector) for index, steps in left.items()}
+        ranks = {index: value for index, value in values.items() if number(value)}
+        found: list[int] = []
+        while ranks and len(found) < pick.count:
+            best = max(ranks.values()) if pick.end == "largest" else min(ranks.values())
+            found.append(min(index for index, value in ranks.items() if value == best))
+            del ranks[found[-1]]
+        return found
+
+    def distance(self, word: str, layer: Layer, other: Layer) -> int | None:
+        """The steps on the shortest way from one layer to another, along or against the data."""
+        ways = [
+            self.distance(word, self.table.layers[near], other)
+            for near in (layer.consumers if word == "feeds" else layer.producers)
+        ]
+        found = [way for way in ways if way is not None]
+        return 0 if layer is other else min(found) + 1 if found else None
 
     def reference(self, reference: nodes.Reference, layer: Layer) -> tuple[Layer, ...] | None:
         name = reference.name
@@ -185,6 +232,11 @@ class Reader:
                 layer = steps["cr".index(capture)] if capture else steps[0]
                 predicate = self.recipe.catalogue.predicates.get(word)
                 return predicate.value(layer) if predicate else layer.attributes.get(word)
+            case nodes.Listed(items=items):
+                return tuple(item.value for item in items)
+            case nodes.Call(function=function):
+                known = self.table.weights[steps[0].name] if steps[0].name else None
+                return known and self.recipe.catalogue.functions[function].value(known)
             case nodes.And(parts=parts):
                 return all(value(part) is True for part in parts)
             case nodes.Or(parts=parts):
@@ -209,13 +261,14 @@ class Reader:
                 also = found - len(self.table.by_op[steps[0].op]) if bound else found
                 return any(within(found, item) or within(also, item) for item in items.items) is not negated
             case nodes.Like(operand=inner, pattern=pattern):
-                text = value(inner)
-                return isinstance(text, str) and re.fullmatch(translate(pattern), text) is not None
+                texts = value(inner) if isinstance(value(inner), tuple) else (value(inner),)
+                return any(isinstance(text, str) and re.fullmatch(translate(pattern), text) for text in texts)
             case nodes.Relation(word="inside", selector=other):
                 return any(steps[0] in match for match in self.names(other).values())
-            case nodes.Relation(word=word, selector=other):
-                near = steps[0].consumers if word == "feeds" else steps[0].producers
-                return any(self.match(other, self.table.layers[index]) for index in near)
+            case nodes.Relation(word=word, selector=other, within=most):
+                named = [self.table.layers[index] for index in self.names(other)]
+                ways = [self.distance(word, steps[0], layer) for layer in named]
+                return any(way is not None and 1 <= way <= most for way in ways)
         raise AssertionError(expression)
 
     def decisions(self) -> Iterator[tuple[str, int, object, str]]:
@@ -254,6 +307,8 @@ def number(value: object) -> bool:
 
 def compare(left: object, operator: str, right: object) -> bool:
     if left is None or right is None or not (type(left) is type(right) or (number(left) and number(right))):
+        return False
+    if isinstance(left, tuple) and operator[0] in "<>":
         return False
     equal, less = left == right, operator[0] in "<>" and left < right
     return {"=": equal, "!": not equal, "<": less or (equal and operator == "<="), ">": not less}[operator[0]] and not (

@@ -166,6 +166,24 @@ class Builder(Literals):
     def intersection(self, meta: Meta, *parts: nodes.Selector) -> nodes.Intersection:
         return nodes.Intersection(span=self._span(meta), parts=parts)
 
+    def complement(self, meta: Meta, selector: nodes.Selector) -> nodes.Complement:
+        return nodes.Complement(span=self._span(meta), selector=selector)
+
+    def pick(self, meta: Meta, end: Token, count: Token | None, selector: nodes.Selector) -> nodes.Pick:
+        return self._pick(meta, end, count, selector, None)
+
+    def pick_by(
+        self, meta: Meta, end: Token, count: Token | None, key: nodes.Expression, selector: nodes.Selector
+    ) -> nodes.Pick:
+        return self._pick(meta, end, count, selector, key)
+
+    def _pick(
+        self, meta: Meta, end: Token, count: Token | None, selector: nodes.Selector, key: nodes.Expression | None
+    ) -> nodes.Pick:
+        word = cast(Literal["first", "last", "largest", "smallest"], str(end))
+        wanted = self._count(count, f"`{word} 0` names no layer") if count else 1
+        return nodes.Pick(span=self._span(meta), end=word, count=wanted, selector=selector, key=key)
+
     def chain(self, meta: Meta, *parts: nodes.Step | nodes.Selector) -> nodes.Chain:
         steps = [part if isinstance(part, nodes.Step) else nodes.Step(span=part.span, selector=part) for part in parts]
         return nodes.Chain(span=self._span(meta), steps=tuple(steps))
@@ -224,8 +242,12 @@ class Builder(Literals):
         pattern = re.sub(r"\\(.)", lambda escape: "/" if escape[1] == "/" else escape[0], regex[1:-1])
         return nodes.Like(span=self._span(meta), operand=operand, pattern=pattern, kind="~")
 
-    def relation(self, meta: Meta, word: Token, selector: nodes.Selector) -> nodes.Relation:
-        return nodes.Relation(span=self._span(meta), word=str(word), selector=selector)
+    def relation(self, meta: Meta, word: Token, selector: nodes.Selector, steps: Token | None) -> nodes.Relation:
+        within = self._count(steps, "`within 0` reaches no other layer") if steps else 1
+        return nodes.Relation(span=self._span(meta), word=str(word), selector=selector, within=within)
+
+    def inside(self, meta: Meta, selector: nodes.Selector) -> nodes.Relation:
+        return nodes.Relation(span=self._span(meta), word="inside", selector=selector)
 
     def arithmetic(
         self, meta: Meta, left: nodes.Expression, operator: Token, right: nodes.Expression
@@ -251,6 +273,9 @@ class Builder(Literals):
     def call(self, meta: Meta, function: Token, *arguments: nodes.Expression | None) -> nodes.Call:
         given = tuple(argument for argument in arguments if argument is not None)
         return nodes.Call(span=self._span(meta), function=str(function), arguments=given)
+
+    def listed(self, meta: Meta, *items: nodes.Constant | nodes.Parameter | None) -> nodes.Listed:
+        return nodes.Listed(span=self._span(meta), items=tuple(item for item in items if item is not None))
 
     def braces(self, meta: Meta, *items: nodes.Constant | nodes.Parameter | nodes.Range) -> nodes.Braces:
         return nodes.Braces(span=self._span(meta), items=items)

@@ -56,6 +56,13 @@ class Literals(Transformer_NonRecursive[Token, nodes.Node]):
     def _whole(self, text: str, span: Span) -> int | nodes.Parameter:
         return nodes.Parameter(span=span, name=text[1:]) if text.startswith("$") else self._integer(text, span)
 
+    def _count(self, text: Token, objection: str) -> int | nodes.Parameter:
+        """A number that says how many there are."""
+        count = self._whole(text, self._span(text))
+        if count == 0:
+            self._complain("bad-count", objection, self._span(text), "counts begin with 1")
+        return count
+
     def _range(self, first: str, last: str, span: Span) -> tuple[int | nodes.Parameter, int | nodes.Parameter]:
         if not all(end.startswith("$") or end.lstrip("-").isdigit() for end in (first, last)):
             help = "write whole numbers at both ends, as in `3..5`"

@@ -33,7 +33,9 @@ PHRASES = {
     "COMPARATOR": ["a comparison"],
     "SUM_OPERATOR": ["arithmetic"],
     "PRODUCT_OPERATOR": ["arithmetic"],
-    "RELATION": ["`feeds`", "`fed_by`", "`inside`"],
+    "RELATION": ["`feeds`", "`fed_by`"],
+    "ENDS": ["`first`", "`last`"],
+    "EXTREMES": ["`largest`", "`smallest`"],
     "BOOLEAN": ["`true`", "`false`"],
     "$END": ["the end of the clause"],
 }
@@ -50,6 +52,8 @@ _HABITS = {
     "[": ("`{`", "a set is written in braces: `{0, 3..5}`"),
 }
 """Signs of other languages, each with what must be accepted at its place for the advice to fit."""
+
+_PICKS = {"first": "first", "last": "last", "largest": "largest 5 by flops", "smallest": "smallest 5 by flops"}
 
 _COMPARATORS = ("==", "!=", "<", "<=", ">", ">=")
 _END = PHRASES["$END"][0]
@@ -129,9 +133,19 @@ def _wrong_word(offender: str, span: Span, accepted: list[str], clause: ClauseTe
         help = "a comma ends a clause: write the bounds of a version side by side, as in `>= 0.27 < 0.28`"
         return Problem("syntax", f"no clause begins with `{offender}`", span, help)
     help = _advice(offender, accepted) or _may_stand(accepted)
+    before = clause.code[: span.start - clause.span.start].split()[-1:]
+    if before and before[0] in _PICKS:
+        help = f"write `{_PICKS[before[0]]} of` and the set to pick from"
+        if _picks(before[0], offender):
+            help = "a set that others are picked from reaches far: put the pick in parentheses"
     if offender.startswith("$") and PHRASES["PARAMETER"][0] in accepted:
         help = "a parameter stands for a whole word: write a blank before it"
     return Problem("syntax", f"{_shown(offender)} cannot stand here", span, help)
+
+
+def _picks(word: str, offender: str) -> bool:
+    """Whether a pick is written as one, and stands where none can."""
+    return offender[:1].isdigit() or offender == ("of" if word in ("first", "last") else "by")
 
 
 def _advice(offender: str, accepted: list[str]) -> str | None:

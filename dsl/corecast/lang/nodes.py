@@ -111,7 +111,24 @@ class Chain(Node):
     steps: tuple[Step, ...]
 
 
-Selector = Reference | Union | Intersection | Filter | Except | Chain
+@dataclass(frozen=True, slots=True)
+class Complement(Node):
+    """`not A`: every layer of the model that `A` does not name."""
+
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Pick(Node):
+    """`first 3 of A`, `largest 5 by flops of A`: so many of the layers of a set, by their place or by a value."""
+
+    end: Literal["first", "last", "largest", "smallest"]
+    count: int | Parameter
+    selector: Selector
+    key: Expression | None = None
+
+
+Selector = Reference | Union | Intersection | Filter | Except | Chain | Complement | Pick
 
 # ── expressions: conditions on one layer ─────────────────────────────────────────────────────────────────────────────
 
@@ -147,6 +164,13 @@ class Braces(Node):
     """`{0, 3..5, -1, "x", NCHW}`: the set on the right of `in`; bare words in it are strings."""
 
     items: tuple[Constant | Parameter | Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Node):
+    """`[2, 2]`: a list, as attributes have them; bare words in it are strings."""
+
+    items: tuple[Constant | Parameter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +228,14 @@ class Like(Node):
 
 @dataclass(frozen=True, slots=True)
 class Relation(Node):
-    """`feeds A`, `fed_by A`, `inside A`: a relation of this layer to a selected one in the graph."""
+    """`feeds A`, `fed_by A within 3`, `inside A`: a relation of this layer to a selected one in the graph.
+
+    `within` is the number of steps that may lie between the two; one where nothing is said.
+    """
 
     word: str
     selector: Selector
+    within: int | Parameter = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +260,8 @@ class Or(Node):
 
 
 Expression = (
-    Constant | Parameter | Name | Call | Negative | Arithmetic | Compare | Membership | Like | Relation | Not | And | Or
+    Constant | Parameter | Name | Listed | Call | Negative | Arithmetic | Compare | Membership | Like | Relation | Not
+    | And | Or
 )  # fmt: skip
 
 # ── clauses and statements ───────────────────────────────────────────────────────────────────────────────────────────

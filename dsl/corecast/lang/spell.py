@@ -6,6 +6,7 @@ A newline in a text that the functions called `spell_` give marks a place where 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from corecast.lang import nodes
 from corecast.lang.clauses import CONTINUATION
@@ -54,10 +55,12 @@ def quoted(text: str) -> str:
 _SELECTORS: tuple[type[nodes.Selector], ...] = (
     nodes.Except,
     nodes.Filter,
+    nodes.Pick,
     nodes.Union,
     nodes.Intersection,
     nodes.Chain,
     nodes.Reference,
+    nodes.Complement,
 )
 """From loose to tight: a selector needs parentheses where a tighter one is wanted."""
 
@@ -75,12 +78,23 @@ def _bare_selector(selector: nodes.Selector) -> str:
             return f"{spell_selector(kept)}\nexcept {spell_selector(removed, nodes.Filter)}"
         case nodes.Filter(selector=whole, condition=condition):
             return f"{spell_selector(whole, nodes.Union)}\nwhere {spell_expression(condition)}"
+        case nodes.Pick():
+            return f"{format_pick(selector)} of {spell_selector(selector.selector, nodes.Filter)}"
         case nodes.Union(parts=parts):
             return "\nor ".join(spell_selector(part, nodes.Intersection) for part in parts)
         case nodes.Intersection(parts=parts):
             return "\nand ".join(spell_selector(part, nodes.Chain) for part in parts)
         case nodes.Chain(steps=steps):
             return " -> ".join(_step(step) for step in steps)
+        case nodes.Complement(selector=inner):
+            return f"not {spell_selector(inner, nodes.Reference)}"
+
+
+def format_pick(pick: nodes.Pick) -> str:
+    """Print how a selector picks, and not from what: `largest 5 by flops`."""
+    count = "" if pick.count == 1 else f" {spell_whole(pick.count)}"
+    key = "" if pick.key is None else f" by {on_one_line(spell_expression(pick.key, _SUM))}"
+    return f"{pick.end}{count}{key}"
 
 
 def _step(step: nodes.Step) -> str:
@@ -124,7 +138,7 @@ def _tightness(expression: nodes.Expression) -> int:
             return _ARITHMETIC[expression.operator]
         case nodes.Negative():
             return _FACTOR
-        case nodes.Constant() | nodes.Parameter() | nodes.Name() | nodes.Call():
+        case nodes.Constant() | nodes.Parameter() | nodes.Name() | nodes.Listed() | nodes.Call():
             return _VALUE
 
 
@@ -142,13 +156,16 @@ def _bare_expression(expression: nodes.Expression) -> str:
             return f"{spell_expression(operand, _SUM)} {'not in' if negated else 'in'} {_braces(items)}"
         case nodes.Like(operand=operand, pattern=pattern, kind=kind):
             return f"{spell_expression(operand, _SUM)} {kind} {_pattern(pattern, kind)}"
-        case nodes.Relation(word=word, selector=selector):
-            return f"{word} {spell_selector(selector, nodes.Reference)}"
+        case nodes.Relation(word=word, selector=selector, within=within):
+            distance = "" if within == 1 else f" within {spell_whole(within)}"
+            return f"{word} {spell_selector(selector, nodes.Reference)}{distance}"
         case nodes.Arithmetic(operator=operator, left=left, right=right):
             own = _ARITHMETIC[operator]
             return f"{spell_expression(left, own)} {operator} {spell_expression(right, own + 1)}"
         case nodes.Negative(operand=operand):
             return f"-{spell_expression(operand, _FACTOR)}"
+        case nodes.Listed(items=items):
+            return f"[{', '.join(map(spell_item, items))}]"
         case nodes.Constant(value=value):
             return quoted(value) if isinstance(value, str) else spell_number(value)
         case nodes.Parameter():
@@ -175,8 +192,8 @@ def spell_number(value: float | bool) -> str:
 
 
 def _float(value: float) -> str:
-    """`0.5`, but `1e6` and `1e-7`: with an exponent where that is the shorter way to say the same."""
-    short = f"{value:g}"
+    """`0.5`, but `6e4` and `1e-7`: with an exponent where that is the shorter way to say the same."""
+    short = str(Decimal(value).normalize()).lower() if value and value % 1000 == 0 else f"{value:g}"
     text = short if "e" in short and float(short) == value else repr(value)
     digits, has_exponent, exponent = text.partition("e")
     return f"{digits}e{int(exponent)}" if has_exponent else digits

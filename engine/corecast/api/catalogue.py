@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from corecast import actions, predicates
-from corecast.recipe import Action, Catalogue, Predicate
+from corecast.recipe import Action, Catalogue, Function, Predicate
 
 
 @cache
@@ -35,5 +35,5 @@ def standard_catalogue() -> Catalogue:
 def _words(owner: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
     for value in vars(module).values():
         is_action = isinstance(value, type) and issubclass(value, Action) and value.__module__ == module.__name__
-        if is_action or isinstance(value, Predicate):
+        if is_action or isinstance(value, Predicate | Function):
             yield owner, value

@@ -39,6 +39,7 @@ from corecast.lang.spell import format_value
 from corecast.model import LayerTable, find_target
 from corecast.plan import Plan, at_run_time, predicted, size_in_memory
 from corecast.plan import plan as make_plan
+from corecast.plan.ids import shorten
 from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
 from corecast.report import Reporter
@@ -126,6 +127,13 @@ def _read_plan(path: Path, recipe: Recipe | None, table: LayerTable) -> Plan:
         message = f"{path} was made for another model than {table.model}: its planned layers are alike, others differ"
         help = f"`corecast plan RULES MODEL --diff {path}` tells what is another; make the plan anew"
         raise PlanMismatchError(Problem("plan-mismatch", message, help=help))
+    known = {name: summary.digest for name in decided.model.weights if (summary := table.weight(name))}
+    others = [name for name, digest in decided.model.weights.items() if known.get(name) != digest]
+    if others:
+        message = (
+            f"{path} was decided by the values of weights, and those of {shorten(', '.join(others))} are others now"
+        )
+        raise PlanMismatchError(Problem("plan-mismatch", message, help="make it anew: `corecast plan RULES MODEL`"))
     return decided
 
 

@@ -79,6 +79,9 @@ def layers(
     shape: Shapes = None,
     function: FunctionName = None,
     text: Annotated[bool, typer.Option("--text", help="Print the table as the cases of a recipe have it.")] = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="With --json or --text: what rules may ask of each weight's values too.")
+    ] = False,
     ir: IrName = None,
     json_: Json = False,
 ) -> None:
@@ -86,6 +89,10 @@ def layers(
     reporter = Reporter()
     table = survey_of(model, weights, shape, function, ir, reporter)
     _check_operators(op or (), table)
+    if values:
+        if not (json_ or text):
+            raise UsageError(Problem("wrong-arguments", "`--values` goes with `--json` or `--text`", help="add one"))
+        table = table.with_weights()
     if json_:
         reporter.json(table.model_dump_json(indent=2))
     elif text:

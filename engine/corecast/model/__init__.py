@@ -1,12 +1,13 @@
 """Models as plain data: layers, tables of layers, targets. Nothing here knows an IR."""
 
 from corecast.model.count import Count, count
-from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, Signature
+from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, Signature, Summarise
 from corecast.model.operators import DEFAULT_KERNELS, MOVES, SAYS_ALIKE, WEIGHTED, Operator
 from corecast.model.target import Support, Target
 from corecast.model.targets import TargetError, find_target, known_targets
 from corecast.model.tensor import TensorType, dtype_bits, is_lossless
 from corecast.model.text import TableError, format_table, parse_table
+from corecast.model.weights import WeightSummary
 
 __all__ = [
     "DEFAULT_KERNELS",
@@ -22,11 +23,13 @@ __all__ = [
     "Operand",
     "Operator",
     "Signature",
+    "Summarise",
     "Support",
     "TableError",
     "Target",
     "TargetError",
     "TensorType",
+    "WeightSummary",
     "count",
     "dtype_bits",
     "find_target",

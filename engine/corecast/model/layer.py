@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from corecast.model.operators import WEIGHTED, Operator
 from corecast.model.tensor import TensorType
+from corecast.model.weights import WeightSummary
+
+Summarise = Callable[[str], WeightSummary | None]
 
 Attribute = None | bool | int | float | str | tuple[int | float | str, ...]
 
@@ -182,11 +185,21 @@ def _along(layout: str | None, tensor: TensorType, axis: str) -> int | str | Non
     return tensor.shape[layout.index(axis)]
 
 
+@dataclass(frozen=True)
+class _Values:
+    """What looks at the values of weights; tables that say the same are equal, whether they can look or not."""
+
+    look: Summarise | None = field(default=None, compare=False)
+
+
 class LayerTable(BaseModel):
     """All layers of one function, its arguments, and the operands that it returns.
 
     Reads back from its JSON (`model_dump_json`, `model_validate_json`). `fingerprint` covers graph, attributes, shapes,
     dtypes and names, not the values of the weights.
+
+    What is known of those is asked for by `weight`: the table of a model at hand looks at them then, one without a
+    model has them in `weights`, or does not know.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -197,6 +210,9 @@ class LayerTable(BaseModel):
     arguments: dict[str, TensorType]
     layers: tuple[Layer, ...]
     returns: tuple[Operand, ...]
+    weights: dict[str, WeightSummary] = Field(default_factory=dict)
+
+    _values: _Values = PrivateAttr(default=_Values())
 
     @classmethod
     def of(
@@ -207,6 +223,7 @@ class LayerTable(BaseModel):
         ir: str,
         arguments: Mapping[str, TensorType],
         returns: Sequence[Operand],
+        weights: Mapping[str, WeightSummary] | None = None,
     ) -> LayerTable:
         """Number, connect and measure the calls of a module, which stand in binding order."""
         consumers = _consumers(calls)
@@ -232,8 +249,32 @@ class LayerTable(BaseModel):
             )
             seen[call.op] += 1
         return cls.model_construct(
-            version=1, model=model, ir=ir, arguments=dict(arguments), layers=tuple(layers), returns=tuple(returns)
+            version=1,
+            model=model,
+            ir=ir,
+            arguments=dict(arguments),
+            layers=tuple(layers),
+            returns=tuple(returns),
+            weights=dict(weights or {}),
         )
+
+    def weight(self, name: str) -> WeightSummary | None:
+        """What is known of the values of a parameter, looked at once; None where nobody knows them."""
+        if name in self.weights:
+            return self.weights[name]
+        return self._values.look(name) if self._values.look else None
+
+    def looking(self, summarise: Summarise) -> LayerTable:
+        """The same table, which looks at the values of a weight when somebody asks."""
+        table = self.model_copy()
+        table._values = _Values(cache(summarise))
+        return table
+
+    def with_weights(self) -> LayerTable:
+        """The same table, which says in `weights` what is to be known of every parameter."""
+        names = dict.fromkeys(name for layer in self.layers for name in layer.parameters)
+        found = {name: summary for name in names if (summary := self.weight(name))}
+        return self.model_copy(update={"weights": found})
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:

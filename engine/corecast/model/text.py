@@ -4,9 +4,11 @@
     nn.conv2d#0(data, %stem.weight: float32 16x3x3x3) padding=[1, 1, 1, 1] -> float32 1x16x8x8  @Conv_0 follows
     nn.relu#0(nn.conv2d#0) -> float32 1x16x8x8
     return nn.relu#0
+    %stem.weight: min=-0.5 max=0.75 mean=0.01 mean_abs=0.2 zeros=0.0 nans=0.0
 
 `%` marks a parameter; `split#0.1` is the second result of `split#0`; `@name` is the node's name in the source model;
-`follows` or `original` says what the operator does when its producer's layout changes.
+`follows` or `original` says what the operator does when its producer's layout changes. The last lines say what is known
+of the values of weights, where anything is.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 
 from corecast.model.layer import Attribute, Behaviour, Call, LayerTable, Operand
 from corecast.model.tensor import TensorType
+from corecast.model.weights import WeightSummary
 
 _CALL = re.compile(r"^(?P<id>\S+?#\d+)\((?P<operands>.*?)\)(?P<attributes>.*?) -> (?P<rest>.*)$")
 _RESULT = re.compile(r"^(?P<id>\S+#\d+)(?:\.(?P<result>\d+))?$")
@@ -41,6 +45,8 @@ def _lines(table: LayerTable) -> Iterator[str]:
         behaviour = "" if layer.behaviour == "unknown" else f" {layer.behaviour}"
         yield f"{layer.id}({operands}){attributes} -> {results}{source}{behaviour}"
     yield "return " + ", ".join(_operand(operand, table) for operand in table.returns)
+    for name, summary in table.weights.items():
+        yield f"%{name}: " + " ".join(f"{key}={json.dumps(value)}" for key, value in asdict(summary).items())
 
 
 def _operand(operand: Operand, table: LayerTable) -> str:
@@ -59,7 +65,14 @@ def parse_table(text: str, *, model: str = "model", ir: str = "text") -> LayerTa
     reader = _Reader()
     for number, line in enumerate(text.split("\n")):
         reader.read(line.strip(), number + 1)
-    return LayerTable.of(reader.calls, model=model, ir=ir, arguments=reader.arguments, returns=reader.returns)
+    return LayerTable.of(
+        reader.calls,
+        model=model,
+        ir=ir,
+        arguments=reader.arguments,
+        returns=reader.returns,
+        weights=reader.weights,
+    )
 
 
 class TableError(ValueError):
@@ -78,6 +91,7 @@ class _Reader:
         self.arguments: dict[str, TensorType] = {}
         self.calls: list[Call] = []
         self.returns: tuple[Operand, ...] = ()
+        self.weights: dict[str, WeightSummary] = {}
         self.places: dict[str, int] = {}
         self.seen: Counter[str] = Counter()
 
@@ -92,6 +106,9 @@ class _Reader:
             self._call(match)
         elif line.startswith("return "):
             self.returns = tuple(map(self._operand, line.removeprefix("return ").split(", ")))
+        elif line.startswith("%") and ": " in line:
+            name, _, values = line[1:].rpartition(": ")
+            self.weights[name] = _summary(values)
         elif ": " in line:
             name, _, tensor = line.partition(": ")
             self.arguments[name] = _tensor(tensor)
@@ -138,6 +155,23 @@ def _tensor(text: str) -> TensorType:
     if not tensor.dtype or "" in (tensor.shape or ()):
         raise ValueError(f"`{text}` is no tensor type; write `float32 1x3x224x224`")
     return tensor
+
+
+_VALUES = tuple(field.name for field in fields(WeightSummary))
+
+
+def _summary(text: str) -> WeightSummary:
+    values = dict(_ATTRIBUTE.findall(text))
+    if tuple(values) != _VALUES or _ATTRIBUTE.sub("", text).strip():
+        raise ValueError(f"what is known of a weight is written `{' '.join(f'{name}=0.5' for name in _VALUES)}`")
+    return WeightSummary(**{name: _number(value) for name, value in values.items()})
+
+
+def _number(text: str) -> float | None:
+    value = _attribute(text)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError(f"`{text}` is no number; where there is none, it says `null`")
 
 
 def _attributes(text: str) -> dict[str, Attribute]:

@@ -15,9 +15,9 @@ from functools import cache
 from itertools import compress, repeat
 from typing import Any
 
-from corecast.lang import nodes
-from corecast.lang.spell import format_expression
-from corecast.plan.words import Words
+from corecast.lang import CorecastError, Problem, nodes
+from corecast.lang.spell import format_expression, quoted, spell_number
+from corecast.plan.words import UnknownWeightError, Words
 from corecast.recipe import Value
 from corecast.recipe.scope import operands
 
@@ -42,6 +42,10 @@ _COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+class NoWeightDataError(CorecastError):
+    """A condition asks for the values of a weight, and the layer table comes without them."""
+
+
 @dataclass(frozen=True)
 class Conditions:
     """Evaluates conditions.
@@ -59,7 +63,8 @@ class Conditions:
         parts = expression.parts if isinstance(expression, nodes.And) else (expression,)
         # What equal layers share comes first: it costs little, and leaves less to look at one by one.
         shared = [part for part in parts if not self._is_placed(part)]
-        own = [[part] for part in parts if self._is_placed(part)]
+        # And what has to look at weights comes last.
+        own = [[part] for part in sorted(filter(self._is_placed, parts), key=_reads_weights)]
         for group in [shared, *own] if shared else own:
             holds = self._hold(group, columns)
             columns = [list(compress(column, holds)) for column in columns]
@@ -81,11 +86,15 @@ class Conditions:
         return _all([[value is True for value in self._column(part, columns)] for part in parts])
 
     def _is_placed(self, expression: nodes.Expression) -> bool:
-        if isinstance(expression, nodes.Relation):
+        if isinstance(expression, nodes.Relation | nodes.Call):
             return True
         if isinstance(expression, nodes.Name):
             return expression.name in self.bindings or self.words.is_placed(expression.name.rpartition(".")[2])
         return any(self._is_placed(part) for part in operands(expression))
+
+    def values(self, expression: nodes.Expression, columns: Columns) -> Sequence[Value]:
+        """The value of an expression for each match."""
+        return self._column(expression, columns)
 
     def _column(self, expression: nodes.Expression, columns: Columns) -> Sequence[Value]:
         """The value of an expression for each match; resolving has checked every name in it."""
@@ -94,6 +103,10 @@ class Conditions:
                 return [value] * len(columns[0])
             case nodes.Name(name=name):
                 return self._name(name, columns)
+            case nodes.Listed(items=items):
+                return [tuple(nodes.settled(item).value for item in items)] * len(columns[0])
+            case nodes.Call():
+                return self._call(expression, columns)
             case nodes.And(parts=parts):
                 return self._hold(parts, columns)
             case nodes.Or(parts=parts):
@@ -113,10 +126,10 @@ class Conditions:
                 text = nodes.settled(pattern)
                 whole = re.compile(translate(text) if kind == "like" else text).fullmatch
                 values = self._column(inner, columns)
-                return [isinstance(value, str) and whole(value) is not None for value in values]
+                return [any(whole(text) is not None for text in _texts(value)) for value in values]
             case nodes.Relation():
                 return self.related(expression, columns[0])
-            case nodes.Call() | nodes.Parameter():
+            case nodes.Parameter():
                 raise NotImplementedError(f"resolve let {format_expression(expression)} pass")
 
     def _name(self, name: str, columns: Columns) -> Sequence[Value]:
@@ -124,6 +137,17 @@ class Conditions:
             return self.words.ordinals(columns[self.bindings[name]])
         capture, _, word = name.rpartition(".")
         return self.words.column(word, columns[self.captures[capture] if capture else 0])
+
+    def _call(self, call: nodes.Call, columns: Columns) -> Sequence[Value]:
+        argument = call.arguments[0]
+        assert isinstance(argument, nodes.Name), "resolving has checked it"
+        capture = argument.name.rpartition(".")[0]
+        try:
+            return self.words.called(call.function, columns[self.captures[capture] if capture else 0])
+        except UnknownWeightError as error:
+            message = f"nothing is known here of the values of the weight {error}"
+            help = "plan on the model itself, or save its table with them: `corecast layers MODEL --values --json`"
+            raise NoWeightDataError(Problem("no-weight-data", message, call.span, help)) from None
 
     def _membership(self, expression: nodes.Membership, columns: Columns) -> list[bool]:
         items = expression.items.items
@@ -162,19 +186,35 @@ class Conditions:
         if isinstance(expression, nodes.And):
             return next(filter(None, (self.objection(part, steps) for part in expression.parts)))
         if isinstance(expression, nodes.Name) and not isinstance(value, bool | None):
-            return f"`{expression.name}` is {_show(value)}, which is no condition: compare it with something"
-        values = [(name, self._name(name, columns)[0]) for name in dict.fromkeys(_names(expression))]
-        told = [f"it has no {name}" if value is None else f"{name} is {_show(value)}" for name, value in values]
+            return f"`{expression.name}` is {show(value)}, which is no condition: compare it with something"
+        values = [(name, self._column(part, columns)[0]) for name, part in _named(expression).items()]
+        told = [f"it has no {name}" if value is None else f"{name} is {show(value)}" for name, value in values]
         return f"`{format_expression(expression)}` is false" + (f": {', '.join(told)}" if told else "")
 
 
-def _names(expression: nodes.Expression) -> list[str]:
-    own = [expression.name] if isinstance(expression, nodes.Name) else []
-    return own + [name for part in operands(expression) for name in _names(part)]
+def _named(expression: nodes.Expression) -> dict[str, nodes.Expression]:
+    """What an expression asks of a layer, by how it is written: names and calls."""
+    if isinstance(expression, nodes.Name | nodes.Call):
+        return {format_expression(expression): expression}
+    return {name: part for inner in operands(expression) for name, part in _named(inner).items()}
 
 
-def _show(value: Value) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+def _reads_weights(expression: nodes.Expression) -> bool:
+    return isinstance(expression, nodes.Call) or any(map(_reads_weights, operands(expression)))
+
+
+def _texts(value: Value) -> Sequence[str]:
+    """The texts in a value: of a list, each that is one."""
+    if isinstance(value, str):
+        return (value,)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, tuple) else ()
+
+
+def show(value: Value) -> str:
+    """A value as it is written in a condition."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(show, value))}]"
+    return quoted(value) if isinstance(value, str) else str(value) if value is None else spell_number(value)
 
 
 def _from_start(item: nodes.Range, count: int) -> range:
@@ -191,9 +231,10 @@ def _compared(name: str, left: Sequence[Value], right: Sequence[Value]) -> list[
     test = _COMPARE[name]
     # Mostly all values are alike, which is found out much faster than it is asked of each pair.
     types = {*map(type, left), *map(type, right)}
-    if types <= _NUMBERS or (len(types) == 1 and type(None) not in types):
+    if types <= _NUMBERS or (len(types) == 1 and not types & {type(None), tuple}):
         return list(map(test, left, right))
-    return [_comparable(a, b) and test(a, b) for a, b in zip(left, right, strict=True)]
+    ordered = name not in ("==", "!=")
+    return [_comparable(a, b, ordered) and test(a, b) for a, b in zip(left, right, strict=True)]
 
 
 def _computed(name: str, left: Sequence[Value], right: Sequence[Value]) -> list[Value]:
@@ -201,7 +242,7 @@ def _computed(name: str, left: Sequence[Value], right: Sequence[Value]) -> list[
     if {*map(type, left), *map(type, right)} <= _NUMBERS and not (divides and 0 in right):
         return list(map(compute, left, right))
     return [
-        compute(a, b) if _is_number(a) and _is_number(b) and not (divides and b == 0) else None
+        compute(a, b) if is_number(a) and is_number(b) and not (divides and b == 0) else None
         for a, b in zip(left, right, strict=True)
     ]
 
@@ -213,11 +254,12 @@ def _negative(value: Value) -> Value:
 _NUMBERS = {int, float}
 
 
-def _is_number(value: Value) -> bool:
+def is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _comparable(left: Value, right: Value) -> bool:
-    if left is None or right is None:
+def _comparable(left: Value, right: Value, ordered: bool) -> bool:
+    """Whether two values can be compared; lists are equal or not, and have no order."""
+    if left is None or right is None or (ordered and isinstance(left, tuple)):
         return False
-    return type(left) is type(right) or (_is_number(left) and _is_number(right))
+    return type(left) is type(right) or (is_number(left) and is_number(right))

@@ -134,7 +134,11 @@ class _Cascade:
         self._warn_of_unused()
         layers = self._planned_layers()
         plan = Plan(
-            model=ModelId(name=self.table.model, fingerprint=self.table.fingerprint),
+            model=ModelId(
+                name=self.table.model,
+                fingerprint=self.table.fingerprint,
+                weights=dict(self.selection.weights_read),
+            ),
             recipe=recipe_id(self.recipe),
             target=self.target.name if self.target else None,
             layers=layers,

@@ -33,7 +33,7 @@ def format_plan(plan: Plan) -> str:
     """Print a plan as YAML."""
     data = {
         "corecast_plan": plan.version,
-        "model": plan.model.model_dump(),
+        "model": plan.model.model_dump(exclude_defaults=True),
         "recipe": plan.recipe.model_dump(exclude_none=True, exclude_defaults=True),
         "target": plan.target,
         "decisions": _groups(plan),

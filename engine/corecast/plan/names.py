@@ -1,7 +1,7 @@
 """A layer table in, everything that a selector may say about it out: selectors to copy, each with how many it names.
 
 Words whose values are many numbers are told by thresholds; names and nodes by their scopes too. What no condition can
-say, such as an attribute that is a list, is told apart.
+say, such as a text of several lines, is told apart. Of the values of weights there is what is known.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from pydantic import BaseModel, ConfigDict
 
 from corecast.lang import RulesError, Source, parse
 from corecast.lang.spell import quoted, spell_number
-from corecast.model import Layer, LayerTable
+from corecast.model import Layer, LayerTable, WeightSummary
+from corecast.plan.conditions import show
 from corecast.plan.select import Selection
 from corecast.recipe import Catalogue, Recipe, Value
+from corecast.recipe.scope import WEIGHT
 
 # Words that every layer has another value of are told by thresholds: as many values as a reader looks through.
 MOST_VALUES = 16
@@ -55,6 +57,7 @@ def names(table: LayerTable, catalogue: Catalogue, recipe: Recipe | None = None)
         _heading("places among the calls of an operator", _ordinals(table)),
         _heading("neighbours", _neighbours(table)),
         *(_of_word(word, "*", value()) for word, value in sorted(by_word.items()) if word != "op"),
+        *_weights(table, catalogue),
         *(_attributes(op, layers, set(by_word)) for op, layers in sorted(table.by_op.items())),
     ]
     if recipe:
@@ -131,6 +134,13 @@ def _values(table: LayerTable, value: Callable[[Layer], Value]) -> list[Value]:
     return [value(layer) for layer in table.layers]
 
 
+def _weights(table: LayerTable, catalogue: Catalogue) -> Iterator[Names]:
+    known = [table.weight(layer.name) for layer in table.layers if layer.name]
+    for word, function in sorted(catalogue.functions.items()):
+        value: Callable[[WeightSummary], Value] = function.value
+        yield _of_word(f"{word}({WEIGHT})", "*", [value(summary) for summary in known if summary])
+
+
 def _attributes(op: str, layers: Iterable[Layer], words: set[str]) -> Names:
     """What may be said of the attributes of an operator; a word of the language hides an attribute of its name."""
     values: defaultdict[str, list[Value]] = defaultdict(list)
@@ -156,7 +166,9 @@ def _of_word(word: str, what: str, values: Iterable[Value]) -> Names:
 def _can_be_said(value: Value) -> bool:
     if isinstance(value, float):
         return isfinite(value)
-    return not isinstance(value, tuple) and not (isinstance(value, str) and "\n" in value)
+    if isinstance(value, tuple):
+        return all(map(_can_be_said, value))
+    return not (isinstance(value, str) and "\n" in value)
 
 
 def _is_word(word: str) -> bool:
@@ -175,6 +187,8 @@ def _conditions(word: str, values: Sequence[Value]) -> Iterator[tuple[str, int]]
     numbers = sorted(value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
     for flag in sorted(set(flags), reverse=True):
         yield f"{word} == {spell_number(flag)}", flags.count(flag)
+    lists = Counter(show(value) for value in values if isinstance(value, tuple))
+    yield from ((f"{word} == {text}", count) for text, count in _in_order(lists))
     yield from _scopes(word, texts)
     yield from ((f"{word} == {quoted(text)}", count) for text, count in _in_order(texts))
     counts = Counter(numbers)

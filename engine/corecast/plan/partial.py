@@ -7,12 +7,14 @@ a chain the step that the layer fits best and how far the chain goes on from the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from corecast.lang import nodes
 from corecast.lang.problems import nearest
-from corecast.lang.spell import format_expression, format_selector
+from corecast.lang.spell import format_expression, format_pick, format_selector
 from corecast.model import Layer
+from corecast.plan.conditions import Conditions, NoWeightDataError, show
 from corecast.plan.ids import compress, shorten
 from corecast.plan.select import Matches, Selection
 
@@ -68,6 +70,10 @@ class Misses:
                 fits = [format_selector(part) for part, miss in zip(parts, misses, strict=True) if miss is None]
                 first = next(filter(None, misses), Partial((), "it is a later step of a chain"))
                 return Partial((*fits, *first.held), first.failed, first.steps)
+            case nodes.Complement(selector=inner):
+                return Partial((), f"it is in `{format_selector(inner)}`")
+            case nodes.Pick(selector=inner):
+                return self.of(inner, index) or self._of_pick(selector, index)
             case nodes.Chain(steps=steps):
                 return nearest_of(self._of_chain(steps, place, index) for place in range(len(steps)))
 
@@ -87,6 +93,28 @@ class Misses:
         as_near = dict.fromkeys(miss.failed for miss in misses if miss.reached == best.reached)
         return Partial(best.held, "; ".join(as_near), best.steps)
 
+    def _of_pick(self, pick: nodes.Pick, index: int) -> Partial:
+        """Where a layer comes in a set from which others are picked."""
+        found, text = self.selection.matches(pick.selector), format_pick(pick)
+        match = next(steps for steps in found.holding(index))
+        of_set = (format_selector(pick.selector),)
+        if pick.key is None:
+            place = list(found.first).index(match[0]) + 1
+            return Partial(of_set, f"it is number {place} of {len(found)}, and `{text}` takes others", len(match))
+        return Partial(of_set, self._why_not_ranked(pick, found, match[0]), len(match))
+
+    def _why_not_ranked(self, pick: nodes.Pick, found: Matches, index: int) -> str:
+        assert pick.key is not None, "there is nothing to pick by"
+        key, text = format_expression(pick.key), format_pick(pick)
+        [value] = self.selection.keys(pick, found.only([index]))
+        ranked = self.selection.ranked(pick, found)
+        if index not in ranked:
+            return f"it has no {key}" if value is None else f"{key} is {show(value)}, and `{text}` ranks numbers"
+        last = ranked[nodes.settled(pick.count) - 1]
+        [least] = self.selection.keys(pick, found.only([last]))
+        place = f"number {ranked.index(index) + 1} of {len(ranked)}"
+        return f"{key} is {show(value)}, {place}, and the last that `{text}` takes has {show(least)}"
+
     # ── conditions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _of_conditions(self, selector: nodes.Filter, index: int) -> Partial:
@@ -96,12 +124,30 @@ class Misses:
     def _of_match(self, selector: nodes.Filter, steps: Sequence[int]) -> Partial:
         """How many of the conditions hold for a match of what stands before `where`, and the first that does not."""
         conditions = self.selection.conditions(selector.selector)
-        failed = [(part, conditions.objection(part, steps)) for part in _parts(selector.condition)]
+        failed = [(part, _objection(conditions, part, steps)) for part in _parts(selector.condition)]
         held = [format_expression(part) for part, objection in failed if objection is None]
         part, objection = next((part, objection) for part, objection in failed if objection is not None)
-        if isinstance(part, nodes.Relation):
-            objection += f": {self._related(part, steps[0])}"
+        if related := self._where_related(part, steps[0]):
+            objection += f": {related}"
         return Partial((format_selector(selector.selector), *held), objection, len(steps))
+
+    def _where_related(self, part: nodes.Expression, index: int) -> str | None:
+        """What there is to say of a relation that fails, or fails to fail; None of other conditions."""
+        match part:
+            case nodes.Relation(word="inside") | nodes.Relation(within=1):
+                return self._related(part, index)
+            case nodes.Relation() | nodes.Not(operand=nodes.Relation(word="feeds" | "fed_by")):
+                relation = part if isinstance(part, nodes.Relation) else part.operand
+                assert isinstance(relation, nodes.Relation), "that was asked"
+                return self._distance(relation, index)
+        return None
+
+    def _distance(self, relation: nodes.Relation, index: int) -> str:
+        forward = relation.word == "feeds"
+        if found := self.selection.distance(relation, index):
+            other, steps = found
+            return f"the nearest is {self._id(other)}, {_many(steps, 'step')} {'on' if forward else 'back'}"
+        return f"none comes {'after' if forward else 'before'} it"
 
     def _related(self, relation: nodes.Relation, index: int) -> str:
         """What a layer is related to instead of what a relation asks for; the nearest of them, where one comes near."""
@@ -196,6 +242,13 @@ class Misses:
                 return "; ".join(self.why_empty(part) for part in parts if not self.selection.matches(part)) or (
                     f"no layer is in all of `{format_selector(selector)}`"
                 )
+            case nodes.Complement(selector=inner):
+                return f"`{format_selector(inner)}` names every layer"
+            case nodes.Pick(selector=inner):
+                if not self.selection.matches(inner):
+                    return self.why_empty(inner)
+                count = _many(len(self.selection.matches(inner)))
+                return f"none of {count} has a number to pick by, `{format_pick(selector)}`"
             case nodes.Chain(steps=steps):
                 for part in steps:
                     if not self.selection.matches(part.selector):
@@ -209,8 +262,9 @@ class Misses:
         conditions = self.selection.conditions(selector.selector)
         held = dict.fromkeys(found.first, 0)
         for part in _parts(selector.condition):
-            for index in conditions.kept(part, found.columns)[0]:
-                held[index] += 1
+            with suppress(NoWeightDataError):  # planning has not asked; then this is no place to insist
+                for index in conditions.kept(part, found.columns)[0]:
+                    held[index] += 1
         return max(held, key=lambda index: held[index])
 
     def _why_no_reference(self, name: str, ordinal: nodes.Ordinal | None) -> str:
@@ -231,6 +285,14 @@ class Misses:
         return shorten(compress(map(self._id, indices)))
 
 
+def _objection(conditions: Conditions, part: nodes.Expression, steps: Sequence[int]) -> str | None:
+    """Why a condition does not hold, or that nobody can know."""
+    try:
+        return conditions.objection(part, steps)
+    except NoWeightDataError as error:
+        return error.problems[0].message
+
+
 def _parts(condition: nodes.Expression) -> Sequence[nodes.Expression]:
     return condition.parts if isinstance(condition, nodes.And) else (condition,)
 
@@ -239,5 +301,5 @@ def _article(op: str) -> str:
     return f"{'an' if op[0] in 'aeiou' or op.startswith('nn.') else 'a'} {op}"
 
 
-def _many(count: int) -> str:
-    return f"{count} layer" + ("" if count == 1 else "s")
+def _many(count: int, what: str = "layer") -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -96,10 +96,11 @@ class RuleOutcome(Placed):
 
 
 class ModelId(_Part):
-    """Which model a plan was made for."""
+    """Which model a plan was made for; `weights` are those whose values its rules asked for, with digests of them."""
 
     name: str
     fingerprint: str
+    weights: dict[str, str] = Field(default_factory=dict)
 
 
 class UsedId(_Part):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, islice
 
 from corecast.lang import nodes
 from corecast.model import LayerTable
-from corecast.plan.conditions import Columns, Conditions
+from corecast.plan.conditions import Columns, Conditions, is_number
 from corecast.plan.words import Words
-from corecast.recipe import Recipe
+from corecast.recipe import Recipe, Value
 from corecast.recipe.scope import SKIPPED, captures
 
 
@@ -76,6 +76,11 @@ class Selection:
         other._sets = {}
         return other
 
+    @property
+    def weights_read(self) -> dict[str, str]:
+        """The weights whose values conditions have asked for, each with a digest of them."""
+        return self.words.weights_read
+
     def layers(self, selector: nodes.Selector) -> set[int]:
         """The indices of the layers that a selector names."""
         return set(self.matches(selector).first)
@@ -102,6 +107,11 @@ class Selection:
                 return found.only(left)
             case nodes.Chain(steps=steps):
                 return self._chain([self.layers(step.selector) for step in steps])
+            case nodes.Complement(selector=inner):
+                named = self.layers(inner)
+                return Matches([index for index in range(len(self.table.layers)) if index not in named])
+            case nodes.Pick(selector=inner):
+                return self._pick(selector, self.matches(inner))
 
     def _reference(self, reference: nodes.Reference) -> Matches:
         name = reference.name
@@ -128,6 +138,25 @@ class Selection:
             columns = [list(compress(column, goes_on)) for column in (*columns, next)]
         return Matches(columns[0], dict(zip(columns[0], zip(*columns[1:], strict=True), strict=False)))
 
+    def _pick(self, pick: nodes.Pick, found: Matches) -> Matches:
+        """So many matches of a set; of those that tie for the last place, the first in the graph."""
+        count = nodes.settled(pick.count)
+        if pick.key is None:
+            return found.only(found.first[:count] if pick.end == "first" else found.first[-count:])
+        return found.only(sorted(self.ranked(pick, found)[:count]))
+
+    def ranked(self, pick: nodes.Pick, found: Matches) -> list[int]:
+        """The first layers of those matches that have the value to pick by, best first."""
+        values = dict(zip(found.first, self.keys(pick, found), strict=True))
+        numbers = {index: value for index, value in values.items() if is_number(value)}
+        # Sorting keeps the order of what is equal, also where it is turned round.
+        return sorted(numbers, key=numbers.__getitem__, reverse=pick.end == "largest")  # type: ignore[arg-type]
+
+    def keys(self, pick: nodes.Pick, found: Matches) -> Sequence[Value]:
+        """What some matches of a set are picked by."""
+        assert pick.key is not None, "there is nothing to pick by"
+        return self.conditions(pick.selector).values(pick.key, found.columns) if found else ()
+
     def conditions(self, selector: nodes.Selector) -> Conditions:
         """What evaluates the conditions behind `selector`."""
         return Conditions(self.words, _binding_steps(selector), captures(selector), self._related)
@@ -137,8 +166,34 @@ class Selection:
             inside = self.matches(relation.selector).layers
             return [index in inside for index in layers]
         others = self.layers(relation.selector)
-        neighbours = self.words.consumers if relation.word == "feeds" else self.words.producers
-        return [not others.isdisjoint(neighbours[index]) for index in layers]
+        within = nodes.settled(relation.within)
+        if within == 1:
+            neighbours = self._neighbours(relation)
+            return [not others.isdisjoint(neighbours[index]) for index in layers]
+        # From what is related back to all that reach it: one walk for all layers.
+        back = self.words.producers if relation.word == "feeds" else self.words.consumers
+        reach: set[int] = set().union(*islice(_walk(others, back), within))
+        return list(map(reach.__contains__, layers))
+
+    def _neighbours(self, relation: nodes.Relation) -> Sequence[Sequence[int]]:
+        return self.words.consumers if relation.word == "feeds" else self.words.producers
+
+    def distance(self, relation: nodes.Relation, index: int) -> tuple[int, int] | None:
+        """The nearest layer that a layer should feed, or be fed by, and in how many steps; None where there is none."""
+        others = self.layers(relation.selector)
+        for steps, reached in enumerate(_walk({index}, self._neighbours(relation)), 1):
+            if found := others & reached:
+                return min(found), steps
+        return None
+
+
+def _walk(start: Collection[int], neighbours: Sequence[Iterable[int]]) -> Iterator[set[int]]:
+    """The layers that are one step away from some of these and no nearer, then two, and so on to the last."""
+    seen: set[int] = set()
+    frontier = set(start)
+    while frontier := {other for index in frontier for other in neighbours[index]} - seen:
+        seen |= frontier
+        yield frontier
 
 
 def _is_named(op: str, name: str) -> bool:
@@ -169,7 +224,9 @@ def _binding_steps(selector: nodes.Selector) -> dict[str, int]:
             return {binding: 0} if binding else {}
         case nodes.Union(parts=parts) | nodes.Intersection(parts=parts):
             return {name: 0 for part in parts for name in _binding_steps(part)}
-        case nodes.Filter(selector=inner) | nodes.Except(selector=inner):
+        case nodes.Filter(selector=inner) | nodes.Except(selector=inner) | nodes.Pick(selector=inner):
             return _binding_steps(inner)
+        case nodes.Complement():
+            return {}
         case nodes.Chain(steps=steps):
             return {name: number for number, step in enumerate(steps) for name in _binding_steps(step.selector)}

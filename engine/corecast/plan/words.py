@@ -11,6 +11,11 @@ from functools import cached_property
 
 from corecast.model import Layer, LayerTable
 from corecast.recipe import Catalogue, Value
+from corecast.recipe.scope import WEIGHT
+
+
+class UnknownWeightError(Exception):
+    """A rule asks for the values of a weight, and nobody knows them."""
 
 
 class Words:
@@ -22,7 +27,9 @@ class Words:
     def __init__(self, catalogue: Catalogue, table: LayerTable):
         self.table = table
         self._predicates = catalogue.predicates
+        self._functions = catalogue.functions
         self._values: dict[str, _Values] = {}
+        self.weights_read: dict[str, str] = {}  # the weights whose values were asked for, with a digest of them
 
     def is_placed(self, word: str) -> bool:
         """Whether a word tells layers apart that are equal but for their place and their name."""
@@ -33,6 +40,27 @@ class Words:
         if word not in self._values:
             self._values[word] = _Values(self.table, self._meaning(word))
         return list(map(self._values[word].__getitem__, layers if self.is_placed(word) else self.kinds(layers)))
+
+    def called(self, function: str, layers: Sequence[int]) -> list[Value]:
+        """The values of a function of weights for these layers. Raises `UnknownWeightError` with a weight's name."""
+        word = f"{function}({WEIGHT})"
+        if word not in self._values:
+            self._values[word] = _Values(self.table, self._of_weights(function))
+        return list(map(self._values[word].__getitem__, layers))
+
+    def _of_weights(self, function: str) -> Callable[[Layer], Value]:
+        value = self._functions[function].value
+
+        def of(layer: Layer) -> Value:
+            if layer.name is None:
+                return None
+            summary = self.table.weight(layer.name)
+            if summary is None:
+                raise UnknownWeightError(layer.name)
+            self.weights_read[layer.name] = summary.digest
+            return value(summary)
+
+        return of
 
     def _meaning(self, word: str) -> Callable[[Layer], Value]:
         if word in self._predicates:

@@ -18,6 +18,30 @@ def depth(layer: Layer) -> Value:
     return layer.depth
 
 
+@placed_predicate
+def index(layer: Layer) -> Value:
+    """Its zero-based place among all layers: `index < 10`."""
+    return layer.index
+
+
+@predicate
+def hash(layer: Layer) -> Value:
+    """The digest that layers of equal operator, attributes, types and neighbours share: `hash == "0c5b..."`."""
+    return layer.hash
+
+
+@predicate
+def behaviour(layer: Layer) -> Value:
+    """What it does where its producer's layout changes: `behaviour == "follows"`."""
+    return layer.behaviour
+
+
+@predicate
+def sources(layer: Layer) -> Value:
+    """How many results of other layers it reads: `sources == 2`."""
+    return len(layer.producers)
+
+
 @predicate
 def users(layer: Layer) -> Value:
     """How many layers read its results: `users == 1`."""

@@ -1,4 +1,4 @@
-"""Names: of a layer's weight, of its node in the source model, of its operator."""
+"""Names: of a layer, of its weights, of its node in the source model, of its operator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ from corecast.recipe import Value, placed_predicate, predicate
 def name(layer: Layer) -> Value:
     """The name of its first parameter: `name like "layer3.*"`, `name ~ /.*conv[12].*/`; always the whole name."""
     return layer.name
+
+
+@placed_predicate
+def parameters(layer: Layer) -> Value:
+    """The names of all its parameters, any of which may match: `parameters like "*.running_var"`."""
+    return layer.parameters
+
+
+@placed_predicate
+def arguments(layer: Layer) -> Value:
+    """The names of the model's inputs that it reads, any of which may match: `arguments like "input_ids"`."""
+    return tuple(operand.argument for operand in layer.operands if operand.argument)
+
+
+@placed_predicate
+def id(layer: Layer) -> Value:
+    """What plans and messages call it: `id in {"nn.conv2d#7", "nn.dense#0"}`."""
+    return layer.id
 
 
 @placed_predicate
@@ -26,5 +44,5 @@ def op(layer: Layer) -> Value:
 
 @predicate
 def layout(layer: Layer) -> Value:
-    """The data layout of a convolution: `layout == "NCHW"`."""
-    return layer.data_layout
+    """The data layout of a convolution, or what a pooling says of its own: `layout == "NCHW"`."""
+    return layer.data_layout or layer.attributes.get("layout")

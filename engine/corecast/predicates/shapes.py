@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corecast.model import Layer
+from corecast.model import Layer, TensorType
 from corecast.recipe import Value, predicate
 
 
@@ -45,6 +45,22 @@ def rank(layer: Layer) -> Value:
 
 
 @predicate
+def input_shape(layer: Layer) -> Value:
+    """The shape of its first operand as text: `input_shape == "1x3x224x224"`."""
+    return _text(layer.operands[0].type) if layer.operands else None
+
+
+@predicate
+def weight_shape(layer: Layer) -> Value:
+    """The shape of its first parameter as text: `weight_shape like "64x*x3x3"`."""
+    return next((_text(operand.type) for operand in layer.operands if operand.parameter), None)
+
+
+@predicate
 def shape(layer: Layer) -> Value:
     """The shape of its first result as text: `shape == "1x64x56x56"`."""
-    return str(layer.results[0]).partition(" ")[2] if layer.results else None
+    return _text(layer.results[0]) if layer.results else None
+
+
+def _text(tensor: TensorType) -> str:
+    return str(tensor).partition(" ")[2]

@@ -5,7 +5,17 @@ from corecast.recipe.flatten import Flat, Part, flatten
 from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.resolve import resolve
-from corecast.recipe.words import Action, Catalogue, Declined, Predicate, Value, placed_predicate, predicate
+from corecast.recipe.words import (
+    Action,
+    Catalogue,
+    Declined,
+    Function,
+    Predicate,
+    Value,
+    placed_predicate,
+    predicate,
+    weight_function,
+)
 
 __all__ = [
     "PROPERTIES",
@@ -17,6 +27,7 @@ __all__ = [
     "Edit",
     "Flat",
     "FolderShelf",
+    "Function",
     "Keep",
     "Library",
     "OnePackShelf",
@@ -35,4 +46,5 @@ __all__ = [
     "placed_predicate",
     "predicate",
     "resolve",
+    "weight_function",
 ]

@@ -62,6 +62,10 @@ class _Settler:
                 return self._range(node, first, last)
             case nodes.Like(pattern=Parameter() as parameter):
                 return replace(node, pattern=self._typed(parameter, "", "a pattern is a text"))
+            case nodes.Pick(count=Parameter() as parameter):
+                return replace(node, count=self._count(parameter))
+            case nodes.Relation(within=Parameter() as parameter):
+                return replace(node, within=self._count(parameter))
             case nodes.Expect(count=Parameter() as parameter):
                 return replace(node, count=self._typed(parameter, 0, "layers are counted in whole numbers"))
         return node
@@ -86,6 +90,15 @@ class _Settler:
         if isinstance(number, int):
             return number
         return self._typed(number, 0, "a place among layers is a whole number")
+
+    def _count(self, parameter: Parameter) -> int:
+        """A count that begins with one."""
+        count = self._typed(parameter, 1, "layers and steps are counted in whole numbers")
+        if count >= 1:
+            return count
+        message = f"`${parameter.name}` is {count}, and counts begin with 1"
+        self.problems.append(Problem("bad-param", message, parameter.span))
+        return 1
 
     def _typed(self, parameter: Parameter, otherwise: _Kind, why: str) -> _Kind:
         value = self._value(parameter, otherwise)

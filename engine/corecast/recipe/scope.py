@@ -11,7 +11,8 @@ from corecast.recipe.words import Catalogue, unknown
 
 # The set of all layers that a skip clause names.
 SKIPPED = "skipped"
-RELATIONS = ("feeds", "fed_by", "inside")
+# What the argument of a function is called: the first parameter of a layer.
+WEIGHT = "weight"
 
 
 class Scope:
@@ -33,8 +34,10 @@ class Scope:
         """Check every `let`, and that none of them stands for itself."""
         for let in self.lets.values():
             self.check(let.selector)
-            if let.name == SKIPPED or let.name in self._operators:
-                what = "the set of skipped layers" if let.name == SKIPPED else "an operator"
+            if let.name in (SKIPPED, "not") or let.name in self._operators:
+                what = {SKIPPED: "the set of skipped layers", "not": "a word of the language"}.get(
+                    let.name, "an operator"
+                )
                 self._report("reserved-name", f"`{let.name}` is {what}", let, "give the set another name")
             if let.name in self._reached(let.name):
                 self._report("let-cycle", f"`{let.name}` is defined by itself", let)
@@ -66,6 +69,12 @@ class Scope:
             case nodes.Chain(steps=steps):
                 for step in steps:
                     self.check(step.selector)
+            case nodes.Complement(selector=inner):
+                self.check(inner)
+            case nodes.Pick(selector=inner, key=key):
+                self.check(inner)
+                if key is not None:
+                    self._condition(key, bindings(inner), set(captures(inner)))
 
     def _reference(self, reference: nodes.Reference) -> None:
         name = reference.name
@@ -81,6 +90,10 @@ class Scope:
             self._report("unknown-operator", f"no operator or set is called `{name}`", reference, help)
 
     @property
+    def _functions(self) -> list[str]:
+        return sorted(self.catalogue.functions)
+
+    @property
     def _operators(self) -> frozenset[str]:
         return self.catalogue.operators
 
@@ -88,13 +101,28 @@ class Scope:
         match expression:
             case nodes.Name(name=name):
                 self._name(expression, name, bound, captured)
-            case nodes.Call(function=function):
-                self._report("unknown-function", f"no function is called `{function}`", expression)
+            case nodes.Call():
+                self._call(expression, captured)
             case nodes.Relation(selector=selector):
                 self.check(selector)
             case _:
                 for part in operands(expression):
                     self._condition(part, bound, captured)
+
+    def _call(self, call: nodes.Call, captured: set[str]) -> None:
+        """A function takes a weight: that of the layer, or of a step of its chain."""
+        functions = self.catalogue.functions
+        if call.function not in functions:
+            help = unknown("functions", call.function, sorted(functions))
+            self._report("unknown-function", f"no function is called `{call.function}`", call, help)
+            return
+        argument = call.arguments[0] if len(call.arguments) == 1 else None
+        capture, _, word = argument.name.rpartition(".") if isinstance(argument, nodes.Name) else ("", "", "")
+        if word != WEIGHT:
+            help = f"write `{call.function}({WEIGHT})`, or `{call.function}(c.{WEIGHT})` for a step `c:` of a chain"
+            self._report("bad-argument", f"`{call.function}` is asked of a weight, and of nothing else", call, help)
+        elif capture and capture not in captured:
+            self._report("unknown-capture", f"no step of this chain is called `{capture}`", call)
 
     def _name(self, node: nodes.Name, name: str, bound: set[str], captured: set[str]) -> None:
         capture, _, attribute = name.rpartition(".")
@@ -103,6 +131,8 @@ class Scope:
         known = set(self.catalogue.predicates) | self.catalogue.attributes | (set() if capture else bound)
         if attribute not in known:
             help = nearest(attribute, known) or f"`#{attribute}` behind the operator binds it, quotes make it a text"
+            if attribute == WEIGHT:
+                help = f"functions tell of its values: {', '.join(f'`{name}({WEIGHT})`' for name in self._functions)}"
             if self.is_param(name, node.span):
                 help = f"the value of the parameter is written `${name}`"
             self._report("unknown-attribute", f"a layer has no attribute `{attribute}`", node, help)
@@ -129,6 +159,12 @@ def references(selector: nodes.Selector) -> Iterator[nodes.Reference]:
         case nodes.Chain(steps=steps):
             for step in steps:
                 yield from references(step.selector)
+        case nodes.Complement(selector=inner):
+            yield from references(inner)
+        case nodes.Pick(selector=inner, key=key):
+            yield from references(inner)
+            for relation in _relations(key) if key else ():
+                yield from references(relation.selector)
 
 
 def _relations(expression: nodes.Expression) -> Iterator[nodes.Relation]:
@@ -145,15 +181,17 @@ def bindings(selector: nodes.Selector) -> set[str]:
             return {binding} if binding else set()
         case nodes.Union(parts=parts) | nodes.Intersection(parts=parts):
             return set().union(*(bindings(part) for part in parts))
-        case nodes.Filter(selector=inner) | nodes.Except(selector=inner):
+        case nodes.Filter(selector=inner) | nodes.Except(selector=inner) | nodes.Pick(selector=inner):
             return bindings(inner)
+        case nodes.Complement():
+            return set()
         case nodes.Chain(steps=steps):
             return set().union(*(bindings(step.selector) for step in steps))
 
 
 def captures(selector: nodes.Selector) -> dict[str, int]:
     """The names that a match gives to the steps of its chain, with the places of those steps."""
-    while isinstance(selector, nodes.Filter | nodes.Except):
+    while isinstance(selector, nodes.Filter | nodes.Except | nodes.Pick):
         selector = selector.selector
     steps = selector.steps if isinstance(selector, nodes.Chain) else ()
     return {step.capture: number for number, step in enumerate(steps) if step.capture}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from corecast.lang.problems import nearest
-from corecast.model import Layer, LayerTable
+from corecast.model import Layer, LayerTable, WeightSummary
 from corecast.model.target import Target
 from corecast.model.vocabulary import ATTRIBUTES, OPERATORS
 from corecast.recipe.edits import Edit, Property
@@ -93,11 +93,29 @@ def placed_predicate(value: Callable[[Layer], Value]) -> Predicate:
 
 
 @dataclass(frozen=True)
+class Function:
+    """A function of conditions: from the values of a weight to a number, None where the weight has none such."""
+
+    word: str
+    value: Callable[[WeightSummary], float | None]
+
+    @property
+    def doc(self) -> str:
+        return (self.value.__doc__ or "").strip()
+
+
+def weight_function(value: Callable[[WeightSummary], float | None]) -> Function:
+    """Make the decorated function a word of the same name: `max_abs(weight)`."""
+    return Function(value.__name__, value)
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """The words that exist: a value, so that a test can build one with two words in it."""
 
     actions: Mapping[str, type[Action]] = field(default_factory=dict)
     predicates: Mapping[str, Predicate] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
     operators: frozenset[str] = OPERATORS
     attributes: frozenset[str] = ATTRIBUTES
 
@@ -109,18 +127,22 @@ class Catalogue:
         """
         actions: dict[str, type[Action]] = {}
         predicates: dict[str, Predicate] = {}
+        functions: dict[str, Function] = {}
         owners: dict[tuple[str, str], str] = {}
         for owner, word in words:
-            name = word.word if isinstance(word, Predicate) else word.verb
-            kind = "predicate" if isinstance(word, Predicate) else "action"
+            is_action = isinstance(word, type)
+            name: str = word.verb if is_action else word.word
+            kind = "action" if is_action else type(word).__name__.lower()
             if (kind, name) in owners:
                 raise ValueError(f"the {kind} `{name}` has two owners: {owners[kind, name]} and {owner}")
             owners[kind, name] = owner
             if isinstance(word, Predicate):
                 predicates[name] = word
+            elif isinstance(word, Function):
+                functions[name] = word
             else:
                 actions[name] = word
-        return cls(actions, predicates)
+        return cls(actions, predicates, functions)
 
     def for_model(self, table: LayerTable) -> Catalogue:
         """The same words, and the operators and attributes that only this model has."""

@@ -20,6 +20,7 @@ from corecast.adapters.onnx.model import Model, domain_of, is_constant, settings
 from corecast.adapters.onnx.operators import DATA_INPUTS, attributes_of, is_nested, operator_name
 from corecast.adapters.onnx.signatures import Definition, Formal, definition, signature
 from corecast.adapters.onnx.tensors import UNKNOWN, dtype_name
+from corecast.adapters.weight_values import values_of
 from corecast.model import Call, LayerTable, Operand, TensorType
 
 # A constant input of more elements says nothing that a rule could ask for.
@@ -38,7 +39,7 @@ def survey(model: Model) -> LayerTable:
         ir="onnx",
         arguments=model.inputs,
         returns=[operand for name in model.outputs if (operand := values.operand(name))],
-    )
+    ).looking(values_of(model.parameters))
 
 
 def enumerate_nodes(model: Model) -> Iterator[tuple[str, NodeProto]]:

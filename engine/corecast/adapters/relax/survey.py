@@ -22,6 +22,7 @@ from tvm_ffi import StructuralKey
 from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import bindings_of, reads
 from corecast.adapters.relax.tensors import plain_type
+from corecast.adapters.weight_values import values_of
 from corecast.model import Attribute, Behaviour, Call, LayerTable, Operand, TensorType
 from corecast.model.following import behaviour_of
 
@@ -35,7 +36,9 @@ WEIGHT_PREPARATION = frozenset(
 def survey(model: Model | IRModule) -> LayerTable:
     """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
     table = _surveyed(model.main if isinstance(model, Model) else model["main"]).table
-    return table.model_copy(update={"model": model.name}) if isinstance(model, Model) else table
+    if not isinstance(model, Model):
+        return table
+    return table.model_copy(update={"model": model.name}).looking(values_of(model.parameters))
 
 
 def enumerate_calls(function: relax.Function) -> Iterator[tuple[str, relax.VarBinding]]:
