@@ -15,7 +15,9 @@ ALONE = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "demo
 
 @pytest.mark.parametrize("name", ALONE)
 def test_an_example_runs_alone(name: str, tmp_path: Path) -> None:
-    """In a folder of its own, with nothing but corecast installed."""
+    """In a folder of its own, with nothing but corecast installed, and PyTorch for what begins there."""
+    if "torch" in name:
+        pytest.importorskip("torch", reason="PyTorch is an optional extra: pip install 'corecast[torch]'")
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -43,10 +43,6 @@ class Passes:
 
     def __iter__(self) -> Iterator[tvm.transform.Pass]:
         return iter(self.passes)
-
-    def __len__(self) -> int:
-        return len(self.passes)
-
     def __str__(self) -> str:
         return "\n".join(str(item) for item in self.passes)
 

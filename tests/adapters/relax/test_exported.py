@@ -45,6 +45,18 @@ def test_an_exported_program_is_converted_and_computes_the_same(tmp_path, assert
     assert np.isfinite(conversion.converted.parameters["p_stem_weight"]).all()
 
 
+def test_a_program_in_memory_is_taken_as_from_its_file(exported):
+    """It has no file to be loaded from again, and says so."""
+    torch, write = exported
+    network = torch.nn.Conv2d(3, 4, 3)
+    inputs = (torch.randn(1, 3, 8, 8),)
+    from_file = load(write(network, *inputs))
+    in_memory = load(torch.export.export(network.eval(), inputs))
+    assert survey(in_memory).fingerprint == survey(from_file).fingerprint
+    assert in_memory.origin is None
+    assert in_memory.parameters.keys() == from_file.parameters.keys()
+
+
 @pytest.fixture
 def exported(tmp_path):
     """Write a module of PyTorch as a program, by example inputs."""

@@ -308,3 +308,25 @@ def test_missing_external_weights_are_named(tmp_path):
     (tmp_path / "net.bin").unlink()
     with pytest.raises(ModelError, match=r"net\.bin are missing"):
         load(path)
+
+
+def test_an_onnx_model_in_memory_is_taken_as_from_its_file_and_left_as_it_is(onnx_file):
+    """What a converter of models has in its hands; it has no file to be loaded from again."""
+    path = onnx_file(CONV)
+    proto = onnx.load(path)
+    before = proto.SerializeToString()
+    model = load(proto, weights="random:0")
+    assert survey(model).fingerprint == survey(load(path, weights="random:0")).fingerprint
+    assert (model.name, model.origin) == ("net", None)
+    assert proto.SerializeToString() == before
+
+
+def test_an_onnx_model_in_memory_whose_weights_are_elsewhere_is_our_error(onnx_file, tmp_path):
+    """Nobody knows which folder they would be in."""
+    proto = onnx.load(onnx_file(CONV))
+    weight = numpy_helper.from_array(np.zeros((4, 3, 3, 3), "float32"), "elsewhere")
+    proto.graph.initializer.append(weight)
+    onnx.save(proto, tmp_path / "big.onnx", save_as_external_data=True, location="big.data", size_threshold=0)
+    with pytest.raises(ModelError) as error:
+        load(onnx.load(tmp_path / "big.onnx", load_external_data=False))
+    assert slug(error) == "no-weights"

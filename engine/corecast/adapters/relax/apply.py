@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corecast.adapters.agreement import Realised, RealisedError, objection
+from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
 from corecast.adapters.relax.cleanup import MERGED
-from corecast.adapters.relax.compile import compile_plan
+from corecast.adapters.relax.compile import CheckPlan, compile_plan
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.survey import survey
@@ -46,10 +46,11 @@ def apply(plan: Plan, prepared: Model, *, progress: OnProgress | None = None) ->
         PlanMismatchError: where the plan was made for another model.
         RealisedError: where the resulting module does not have what was decided.
     """
-    passes = compile_plan(plan)
+    passes = [step for step in compile_plan(plan) if not isinstance(step, CheckPlan)]
     begin = Steps(len(passes) + 3, progress)
     begin("survey")
     before = survey(prepared)
+    check_plan(plan, before)
     module = prepared.module
     for step in passes:
         begin(step.info.name)

@@ -10,9 +10,10 @@ import tvm
 from tvm.ir import IRModule
 
 from corecast.adapters.agreement import PlanMismatchError, check_plan
-from corecast.adapters.passes import Passes, module_pass
+from corecast.adapters.passes import Passes
 from corecast.adapters.relax.cleanup import Cleanup
 from corecast.adapters.relax.layout import ConvertLayout
+from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.recast import Recast
 from corecast.adapters.relax.survey import survey
 from corecast.plan import Plan

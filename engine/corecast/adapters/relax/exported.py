@@ -21,20 +21,38 @@ from corecast.adapters.relax.tensors import dtype_of
 from corecast.adapters.source import last_line
 
 
-def import_exported(path: Path) -> tuple[IRModule, dict[Var, str]]:
-    """The module of the program in a `.pt2` file, and names for its bindings. Raises `ModelError`."""
+def is_exported(source: Any) -> bool:
+    """Whether this is a program in memory; asked without PyTorch, which is there if it is one."""
+    return any((base.__module__, base.__name__) == _PROGRAM for base in type(source).__mro__)
+
+
+_PROGRAM = ("torch.export.exported_program", "ExportedProgram")
+
+
+def read_exported(path: Path) -> Any:
+    """The program in a `.pt2` file. Raises `ModelError`."""
     try:
         import torch
-        from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
     except ImportError:
         help = "pip install 'corecast[torch]'"
         raise ModelError.of(
             "needs-torch", f"{path} is an exported program, and PyTorch is not installed", help
         ) from None
     try:
-        program = torch.export.load(path).run_decompositions()
+        return torch.export.load(path)
     except Exception as error:  # PyTorch raises whatever its reader met
         message = f"{path} is no program that this PyTorch reads: {_reason(error)}"
+        raise ModelError.of("not-a-model", message, "export it again with this PyTorch") from error
+
+
+def import_exported(program: Any) -> tuple[IRModule, dict[Var, str]]:
+    """The module of a program, and names for its bindings. Raises `ModelError`."""
+    from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
+
+    try:
+        program = program.run_decompositions()
+    except Exception as error:
+        message = f"PyTorch cannot decompose this program: {_reason(error)}"
         raise ModelError.of("not-a-model", message, "export it again with this PyTorch") from error
     labels: dict[Any, str] = {}
     at = ["its inputs"]

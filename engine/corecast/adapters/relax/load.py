@@ -17,7 +17,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 
 from corecast.adapters.onnx.weights import fill
-from corecast.adapters.relax.exported import import_exported
+from corecast.adapters.relax.exported import import_exported, is_exported, read_exported
 from corecast.adapters.relax.faults import of_its_file
 from corecast.adapters.relax.functions import separate
 from corecast.adapters.relax.importer import import_onnx
@@ -31,21 +31,26 @@ from corecast.adapters.toolchain import ir_of, refuse_other_ir
 
 @of_its_file
 def load(
-    source: str | Path | IRModule,
+    source: str | Path | IRModule | onnx.ModelProto | Any,
     *,
     weights: str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     function: str | None = None,
 ) -> Model:
-    """Read an ONNX file, a program that `torch.export.save` wrote (`.pt2`), a Relax module that TVM saved as JSON, or
-    take an `IRModule`.
+    """Read an ONNX file, a program that `torch.export.save` wrote (`.pt2`), or a Relax module that TVM saved as JSON.
 
+    What these hold is taken in memory too: a `ModelProto` with its weights, an `ExportedProgram`, an `IRModule`.
     `weights="random:SEED"` fills the weights of an ONNX model, `shapes` gives its inputs other shapes than the file's.
     `function` names the function of a module to take: without it `main`, or the only public one. Its others stay.
     Raises `ModelError`.
     """
     if isinstance(source, IRModule):
         return _from_module(source, "module", None, weights, shapes, function)
+    if isinstance(source, onnx.ModelProto):
+        return _from_proto(source, weights, shapes, function)
+    if is_exported(source):
+        module, names = import_exported(source)
+        return _from_module(module, "program", None, weights, shapes, function, names)
     path = Path(source)
     content = read_content(path)
     if content[:64].lstrip().startswith(b"{"):
@@ -53,16 +58,33 @@ def load(
         return _from_module(_parse_json(content), path.name, origin, weights, shapes, function)
     if content.startswith(b"PK") and path.suffix == ".pt2":
         origin = Origin.of(path, content, function=function)
-        module, names = import_exported(path)
+        module, names = import_exported(read_exported(path))
         return _from_module(module, path.name, origin, weights, shapes, function, names)
     model = _parse_onnx(content)
-    if function not in (None, MAIN):
-        help = "an ONNX model is one function, `main`"
-        raise ModelError.of("no-function", f"it has no function `{function}`", help)
+    _refuse_functions(function)
     origin = Origin.of(path, content + _external(model, path), weights, shapes)
     _read_external(model, path)
     model = fill(model, weights) if weights is not None else model
     return _from_onnx(model, path.name, origin, shapes or {})
+
+
+def _from_proto(
+    proto: onnx.ModelProto, weights: str | None, shapes: Mapping[str, Sequence[int]] | None, function: str | None
+) -> Model:
+    _refuse_functions(function)
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer):
+        help = "load it from its file, or read them into it: onnx.load_external_data_for_model"
+        raise ModelError.of("no-weights", "it keeps weights in other files", help)
+    model = fill(model, weights) if weights is not None else model
+    return _from_onnx(model, model.graph.name or "model", None, shapes or {})
+
+
+def _refuse_functions(function: str | None) -> None:
+    if function not in (None, MAIN):
+        help = "an ONNX model is one function, `main`"
+        raise ModelError.of("no-function", f"it has no function `{function}`", help)
 
 
 def _parse_onnx(content: bytes) -> onnx.ModelProto:
@@ -117,7 +139,7 @@ def _read_external(model: onnx.ModelProto, path: Path) -> None:
         ) from None
 
 
-def _from_onnx(proto: onnx.ModelProto, name: str, origin: Origin, shapes: Mapping[str, Sequence[int]]) -> Model:
+def _from_onnx(proto: onnx.ModelProto, name: str, origin: Origin | None, shapes: Mapping[str, Sequence[int]]) -> Model:
     module, names, labels = import_onnx(_without_weights_as_inputs(proto), shapes)
     return _assemble(module, name, origin, names, labels)
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tvm
 from tvm.ir import IRModule
 
-from corecast.adapters.passes import module_pass
+from corecast.adapters import passes
+from corecast.adapters.passes import ModuleTransform
+from corecast.adapters.relax.crossing import crossing
 from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import Rebuild
 
-__all__ = ["module_pass", "rewrite"]
+
+def module_pass(name: str) -> Callable[[type[ModuleTransform]], Any]:
+    """Make a class a `tvm.transform.Pass` called `corecast.<name>`; its errors come out of TVM as they were raised."""
+
+    def decorate(transform: type[ModuleTransform]) -> Any:
+        transform.transform_module = crossing(transform.transform_module)  # type: ignore[method-assign]
+        return passes.module_pass(name)(transform)
+
+    return decorate
 
 
 def rewrite(module: IRModule, edit: Callable[[Rebuild], None]) -> IRModule:

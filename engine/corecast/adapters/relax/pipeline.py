@@ -6,10 +6,11 @@ import tvm
 from tvm.ir import IRModule
 
 from corecast.adapters.agreement import RealisedError
-from corecast.adapters.passes import module_pass
 from corecast.adapters.relax.apply import differences
 from corecast.adapters.relax.compile import compile_plan
+from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.survey import survey
+from corecast.lang import CorecastError, Problem
 from corecast.model import Target
 from corecast.plan import plan
 from corecast.recipe import Recipe
@@ -23,10 +24,15 @@ def recipe_pass(recipe: Recipe, target: Target | None = None) -> tvm.transform.P
         target: whose capabilities the dtypes are checked against; without one, what the IR can express counts.
 
     Returns:
-        A pass for a `tvm.transform.Sequential`. It raises `PlanError` where the recipe does not fit the module, and
+        A pass for a `tvm.transform.Sequential` or a build pipeline. It raises `PlanError` where the recipe does not fit
+        the module, `DisabledPassError` where the `PassContext` has switched off what the recipe needs, and
         `RealisedError` where the module that comes out does not have what was decided.
     """
     return RecipePass(recipe, target)
+
+
+class DisabledPassError(CorecastError):
+    """A pass of ours that the `PassContext` switches off: a plan is carried out whole or not at all."""
 
 
 @module_pass("RecipePass")
@@ -37,11 +43,15 @@ class RecipePass:
         self.recipe = recipe
         self.target = target
 
-    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
         before = survey(module)
         decided = plan(self.recipe, before, self.target)
-        converted = compile_plan(decided).sequential()(module)
-        # The context may have switched a pass off, and a plan must be carried out whole.
+        passes = compile_plan(decided)
+        if off := {step.info.name for step in passes}.intersection(context.disabled_pass):
+            message = f"the PassContext disables {', '.join(sorted(off))}, which {self.recipe.source.name} needs"
+            help = "take it out of `disabled_pass`; to leave the recipe out, disable corecast.RecipePass"
+            raise DisabledPassError(Problem("disabled-pass", message, help=help))
+        converted = passes.sequential()(module)
         if problems := list(differences(decided, before, survey(converted))):
             raise RealisedError(problems)
         return converted

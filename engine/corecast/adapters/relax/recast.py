@@ -12,9 +12,8 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule
 
-from corecast.adapters.passes import module_pass
 from corecast.adapters.relax.attributes import with_attributes
-from corecast.adapters.relax.passes import rewrite
+from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.survey import enumerate_calls
 from corecast.adapters.relax.tensors import dtype_of
