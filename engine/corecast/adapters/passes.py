@@ -43,6 +43,7 @@ class Passes:
 
     def __iter__(self) -> Iterator[tvm.transform.Pass]:
         return iter(self.passes)
+
     def __str__(self) -> str:
         return "\n".join(str(item) for item in self.passes)
 
