@@ -22,7 +22,10 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 N ?= 100000
 FIRST ?= 0
 
-.PHONY: help demo test test-all test-lint test-relay fuzz clean moved
+# Which tables of docs/benchmarks.md `make bench` measures; all of them where none is named.
+TABLES ?=
+
+.PHONY: help demo test test-all test-lint test-relay fuzz bench clean moved
 
 help: ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -61,6 +64,9 @@ test-relay: $(ready) ## test the Relay adapter beside the original's code, in .v
 
 fuzz: $(ready) ## convert N=100000 random networks by random recipes, from seed FIRST=0, and check all that must hold
 	@PYTHONPATH=tests $(bin)/python -m fuzz --first $(FIRST) --count $(N)
+
+bench: $(ready) ## measure plan, compile, apply and memory on networks of up to 100k operators, beside TVM's own passes
+	@PYTHONPATH=tests $(bin)/python -m bench $(TABLES)
 
 clean: ## remove .venv, .venv-all, .venv-relay, the demonstration's output and every cache
 	@rm -rf $(venv) $(all) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

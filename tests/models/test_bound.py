@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
+from models.bound import fewest_transforms
 
 from corecast.api import Source, plan, read_recipe
 from corecast.model import parse_table
-
-pytest.importorskip("networkx", reason="the zoo's extra brings it: pip install -e '.[models]'")
 
 IMAGE, FEATURES = "float32 1x8x8x8", "float32 8x8x3x3"
 CONV = 'data_layout="NCHW" kernel_layout="OIHW" padding=[1,1,1,1]'
@@ -15,8 +13,6 @@ CONV = 'data_layout="NCHW" kernel_layout="OIHW" padding=[1,1,1,1]'
 
 def fewest(*lines: str) -> int:
     """Of a network of which every convolution goes to NHWC."""
-    from models.bound import fewest_transforms
-
     table = parse_table("\n".join([f"x: {IMAGE}", *lines]))
     recipe = read_recipe(Source("case.rules", "match nn.conv2d, set layout NHWC\noptional"), table)
     return fewest_transforms(table, plan(recipe, table))

@@ -218,7 +218,9 @@ def substitute(expr: Any, replaced: Mapping[Any, Any]) -> Any:
         arguments = [substitute(argument, replaced) for argument in old]
         if _same(arguments, old):
             return expr
-        return Call(expr.op, arguments, expr.attrs, expr.ty_args, expr.span)
+        # To infer a type again can take a millisecond; operands of the old types give the old one.
+        ty = expr.ty if all(map(_is_alike, arguments, old)) else None
+        return Call(expr.op, arguments, expr.attrs, expr.ty_args, expr.span, ty)
     if isinstance(expr, Tuple):
         old = expr.fields[:]
         fields = [substitute(field, replaced) for field in old]
@@ -234,6 +236,10 @@ def substitute(expr: Any, replaced: Mapping[Any, Any]) -> Any:
 
 def _same(new: list[Any], old: list[Any]) -> bool:
     return all(map(operator.is_, new, old))
+
+
+def _is_alike(new: Any, old: Any) -> bool:
+    return new is old or (isinstance(new, Var | GenericConst) and structural_equal(new.ty, old.ty))
 
 
 @relax.expr_functor.mutator

@@ -16,7 +16,7 @@ from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.survey import enumerate_calls
-from corecast.adapters.relax.tensors import dtype_of
+from corecast.adapters.relax.tensors import cast, dtype_of
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeDType
 
@@ -51,7 +51,10 @@ def _recast(rebuild: Rebuild, planned: Mapping[Any, ChangeDType]) -> None:
         call = rebuild.new(line.value)
         operands = [_cast(rebuild, operand, edit.dtype, casts) for operand in call.args]
         name = line.var.name
-        result = rebuild.emit(Call(call.op, operands, _computing_in(call.attrs, edit.accumulator), call.ty_args), name)
+        attributes = _computing_in(call.attrs, edit.accumulator)
+        # To infer the type of a convolution takes a millisecond, and all that becomes another one is the dtype.
+        ty = None if attributes is call.attrs else cast(line.var.ty, edit.accumulator)
+        result = rebuild.emit(Call(call.op, operands, attributes, call.ty_args, None, ty), name)
         if dtype_of(result.ty) != dtype_of(line.var.ty):
             dtype = dtype_of(line.var.ty)
             result = rebuild.emit(relax.op.astype(result, dtype), rebuild.fresh(f"{name}_{dtype}"))

@@ -48,6 +48,13 @@ def permuted(ty: Any, order: Sequence[int]) -> relax.TensorType:
     return relax.TensorType([sizes[axis] for axis in order], ty.dtype, ty.vdevice)
 
 
+def cast(ty: Any, dtype: str) -> relax.TensorType:
+    """The tensor type with another dtype."""
+    if ty.shape is None:
+        return relax.TensorType(None, dtype, ty.vdevice, ty.ndim)
+    return relax.TensorType(ty.shape, dtype, ty.vdevice)
+
+
 def type_of(array: Array) -> relax.TensorType:
     return relax.TensorType(array.shape, str(array.dtype))
 
