@@ -84,6 +84,8 @@ class Growth:
             return None
         if any(min(sizes, default=1) < 1 for sizes in _sizes(value.ty)):
             return None  # TVM takes a kernel that is larger than its data
+        if not _is_shaped(value.ty):
+            return None  # nor does it know whether sizes fit that have names
         self.steps.append(step)
         var = relax.DataflowVar(step.name, value.ty)
         self._made[step.name] = var
@@ -211,6 +213,13 @@ class Growth:
         names = {var: name for name, var in self._sizes.items()}
         sizes = [int(size) if isinstance(size, tirx.IntImm) else names.get(size) for size in ty.shape.values]
         return None if None in sizes else Value(name, tuple(sizes), str(ty.dtype))
+
+
+def _is_shaped(ty: Any) -> bool:
+    """Whether the sizes of a tensor, or of all in a tuple, are known, by name at least."""
+    if isinstance(ty, relax.TupleType):
+        return all(map(_is_shaped, ty.fields))
+    return not isinstance(ty, relax.TensorType) or isinstance(ty.shape, relax.ShapeExpr)
 
 
 def _sizes(ty: Any) -> list[list[int]]:

@@ -73,6 +73,12 @@ def _in_sequence(call: Call, order: Order) -> bool:
     return numbers == sorted(numbers)
 
 
+def _at_the_end(call: Call, order: Order) -> bool:
+    """TVM compiles a root mean square of the last axes alone."""
+    axes = _several(call.attributes["axes"])
+    return tuple(order.index(int(axis) % len(order)) for axis in axes) == tuple(range(len(order)))[-len(axes) :]
+
+
 def _several(value: Attribute) -> tuple[int | float | str, ...]:
     return value if isinstance(value, tuple) else ()
 
@@ -143,7 +149,8 @@ _FOLLOWING: tuple[tuple[Follower, str], ...] = (
     ),
     (Follower(axes.first_alone), "bucketize"),
     (Follower(axes.first_alone, _AXIS), "dequantize nn.batch_norm nn.bias_add nn.prelu quantize"),
-    (Follower(axes.first_alone, {"axes": _axis}, _in_sequence), "nn.layer_norm nn.rms_norm"),
+    (Follower(axes.first_alone, {"axes": _axis}, _in_sequence), "nn.layer_norm"),
+    (Follower(axes.first_alone, {"axes": _axis}, _at_the_end), "nn.rms_norm"),
     (Follower(axes.first_alone, {"axes": _axis, "channel_axis": _axis}), "nn.group_norm nn.instance_norm"),
     (Follower(axes.first_alone, {"seq_axis": _axis, "batch_axis": _axis}), "reverse_sequence"),
     (

@@ -2,6 +2,7 @@
 
 They are counted as an adapter makes them. A recast layer's result is cast back to the dtype that the model gave it and
 on from there, but a way without loss is cut short; where a transpose stands in between, it hands on the model's dtype.
+Transposes of the model's own that undo each other are gone by then, and nothing stands in between.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corecast.model import LayerTable, Operand, is_lossless
-from corecast.plan.carry import Carried, Read, Value
+from corecast.plan.carry import Carried, Read, Value, own_transposes
 from corecast.recipe import ChangeDType
 
 
@@ -25,7 +26,8 @@ def count_casts(table: LayerTable, edits: Mapping[int, ChangeDType], carried: Ca
         return 0
     casts = _Casts(table, edits, carried)
     for layer in table.layers:
-        casts.read(layer.index, layer.operands)
+        if layer.index not in casts.aliases:
+            casts.read(layer.index, layer.operands)
     casts.read(len(table.layers), table.returns)
     return len(casts.found)
 
@@ -33,6 +35,7 @@ def count_casts(table: LayerTable, edits: Mapping[int, ChangeDType], carried: Ca
 class _Casts:
     def __init__(self, table: LayerTable, edits: Mapping[int, ChangeDType], carried: Carried) -> None:
         self.found: set[tuple[Value, Read | None, str]] = set()  # what, how it is transposed, and to which dtype
+        self.aliases = carried.aliases or own_transposes(table)
         self._layers = table.layers
         self._edits = edits
         self._carried = carried
@@ -42,8 +45,9 @@ class _Casts:
         edit = self._edits.get(index)
         reads = self._carried.reads.get(index) or (None,) * len(operands)
         for operand, read in zip(operands, reads, strict=True):
-            value = read.value if read else _value(operand)
             own = operand.type.dtype
+            read = read or self.aliases.get(-1 if operand.layer is None else operand.layer)
+            value = read.value if read else _value(operand)
             if value is None:
                 continue
             if read and not self._carried.is_made(read):

@@ -8,6 +8,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule
 
+from corecast.adapters.relax.layout import VIEWS, added_views
 from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.tensors import dtype_of
@@ -22,7 +23,10 @@ class Cleanup:
     """Fold chains of transposes and of lossless casts, share equal ones, and drop what nobody reads."""
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
-        return rewrite(module, _cleanup)
+        cleaned = rewrite(module, _cleanup)
+        if added_views(cleaned["main"]):
+            cleaned["main"] = cleaned["main"].without_attr(VIEWS)
+        return cleaned
 
     def __str__(self) -> str:
         return "corecast.Cleanup: fold and share permute_dims and astype, drop what nobody reads"

@@ -21,10 +21,12 @@ from corecast.plan.carry import Carried, Read, Value
 class Faces:
     """The faces of the values of one function, which `rebuild` makes anew.
 
-    A transpose of the model's own keeps its name; the others are called after what they transpose.
+    A transpose of the model's own keeps its name; the others are called after what they transpose. `views` has the names
+    of the other calls that were added, which would count as layers.
     """
 
     def __init__(self, rebuild: Rebuild, table: LayerTable, carried: Carried, layers: Iterable[Var]) -> None:
+        self.views: set[str] = set()
         self._rebuild = rebuild
         self._table = table
         self._vars: dict[int | str, Var] = {var.name: var for var in rebuild.model.main.params}
@@ -41,7 +43,7 @@ class Faces:
 
     def add(self, value: Value, order: Order, expr: Any) -> None:
         """This expression of the new function is the value in this order."""
-        self._faces.setdefault(value, {}).setdefault(order, expr)
+        self._known(value, len(order)).setdefault(order, expr)
 
     def has(self, value: Value, order: Order) -> bool:
         """Whether a value is there with its elements as in this order, so that no transpose is needed for it."""
@@ -50,20 +52,26 @@ class Faces:
 
     def face(self, value: Value, order: Order) -> Any:
         """The value in this order."""
-        faces = self._faces.setdefault(value, {})
-        if not faces:
-            made = self._rebuild.new(self._vars[value[0]])
-            faces[self._made(value) or unchanged(len(order))] = self.item(made, value[1])
+        faces = self._known(value, len(order))
         if order not in faces:
             faces[order] = self._turned(value, faces, order)
         return faces[order]
+
+    def _known(self, value: Value, rank: int) -> dict[Order, Any]:
+        """The faces of a value so far, as it is made first."""
+        if value not in self._faces:
+            made = self._rebuild.new(self._vars[value[0]])
+            self._faces[value] = {self._made(value) or unchanged(rank): self.item(made, value[1])}
+        return self._faces[value]
 
     def read(self, expr: Any, read: Read) -> Any:
         """What becomes of an operand that is read otherwise than it stands; `expr` is it as it stands, if a weight."""
         found = self.face(read.value, read.order) if read.value else self._weight(expr, read.order)
         if not read.expand:
             return found
-        return self._once(found, "expanded", relax.op.expand_dims, list(read.expand))
+        expanded = self._once(found, "expanded", relax.op.expand_dims, list(read.expand))
+        self.views.add(expanded.name)
+        return expanded
 
     def _weight(self, expr: Any, order: Order) -> Any:
         if order == unchanged(len(order)):
@@ -84,7 +92,9 @@ class Faces:
         for have, face in faces.items():
             if self._lies(value, have) == lies:
                 shape = permuted(face.ty, transposing(have, order)).shape
-                return self._rebuild.emit(relax.op.reshape(face, shape), self._rebuild.fresh(f"{face.name}_reshaped"))
+                view = self._rebuild.emit(relax.op.reshape(face, shape), self._rebuild.fresh(f"{face.name}_reshaped"))
+                self.views.add(view.name)
+                return view
         have, face = next(iter(faces.items()))
         own = self._own.get((value, lies))
         if own is not None and (source := self._table.layers[own].source):

@@ -23,6 +23,15 @@ from corecast.plan.ids import compress
 from corecast.recipe import ChangeLayout
 
 
+# The names of the reshapes that were added: the next pass counts layers as they were before. `Cleanup` takes it away.
+VIEWS = "corecast.views"
+
+
+def added_views(main: relax.Function) -> frozenset[str]:
+    """The bindings of a function that are no layers of the model."""
+    return frozenset(map(str, main.attrs[VIEWS])) if main.attrs and VIEWS in main.attrs else frozenset()
+
+
 @module_pass("ConvertLayout")
 class ConvertLayout:
     """Give each planned convolution its layouts, and carry them through what follows it."""
@@ -35,7 +44,11 @@ class ConvertLayout:
         carried = carry(table, self.edits)
         if not carried.runs:
             return module
-        return rewrite(module, lambda rebuild: _Conversion(rebuild, table, carried).run())
+        views: set[str] = set()
+        converted = rewrite(module, lambda rebuild: views.update(_Conversion(rebuild, table, carried).run()))
+        if views:
+            converted["main"] = converted["main"].with_attr(VIEWS, sorted(views))
+        return converted
 
     def __str__(self) -> str:
         groups: dict[str, list[str]] = {}
@@ -73,7 +86,8 @@ class _Conversion:
         self._held: dict[Var, _Held] = {}
         self._made: dict[Any, Any] = {}
 
-    def run(self) -> None:
+    def run(self) -> set[str]:
+        """Rebuild the function; the names of the reshapes that were added."""
         main = self._rebuild.model.main
         for line in self._rebuild.lines:
             index = self._layers.get(line.var)
@@ -87,6 +101,7 @@ class _Conversion:
                 self._rebuild.keep(line)
         for var, expr in self._as_they_were(main.body.body).items():
             self._rebuild.replace(var, expr)
+        return self._faces.views
 
     def _rename(self, line: Line, index: int) -> None:
         """A transpose of the model's own: gone, unless somebody reads its result in the order that it has."""

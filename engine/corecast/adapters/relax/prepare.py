@@ -18,7 +18,7 @@ from corecast.adapters.relax.affine import absorb
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.rebuild import Line, Rebuild
-from corecast.adapters.relax.tensors import constant_array
+from corecast.adapters.relax.tensors import constant_array, dtype_of
 
 
 def prepare(model: Model) -> Model:
@@ -73,6 +73,10 @@ class Sweep(Rebuild):
     def _array(self, expr: Any) -> Array | None:
         return self.arrays.get(expr) if isinstance(expr, Var) else constant_array(expr)
 
+    def is_weight(self, expr: Any) -> bool:
+        """Whether the value of an expression is known."""
+        return self._array(expr) is not None
+
     def lifted(self, operand: Any, rank: int) -> Any | None:
         """A weight of lower rank with ones in front; None for a scalar, a weight of that rank, and for data."""
         array = self._array(operand)
@@ -101,8 +105,9 @@ def _view_of_itself(_: Sweep, line: Line) -> Any | None:
 
 def _transpose_of_nothing(_: Sweep, line: Line) -> Any | None:
     """`permute_dims(x, [0, 1, 2])` -> `x`."""
-    axes = line.value.attrs.axes
-    is_identity = axes is not None and [int(axis) for axis in axes] == list(range(len(axes)))
+    axes, rank = line.value.attrs.axes, line.var.ty.ndim
+    order = list(range(rank))[::-1] if axes is None else [int(axis) % rank for axis in axes]
+    is_identity = rank >= 0 and order == list(range(rank))
     return line.value.args[0] if is_identity else None
 
 
@@ -123,7 +128,11 @@ def _reduced_stack(combine: Callable[[Any, Any], Any]) -> Callable[[Sweep, Line]
         stack = sweep.call_of(reduction.args[0], "relax.stack")
         if stack is None or not _reduces_what_was_stacked(reduction, stack.value):
             return None
-        first, *rest = [sweep.new(field) for field in stack.value.args[0].fields]
+        fields = stack.value.args[0].fields
+        # What two weights come to would have to be folded once more; TVM stacks and sums truth values, and adds none.
+        if sum(map(sweep.is_weight, fields)) > 1 or dtype_of(line.var.ty) == "bool":
+            return None
+        first, *rest = map(sweep.new, fields)
         if not rest:
             return first
         # The source node's name sits on the stack, its first call on data.

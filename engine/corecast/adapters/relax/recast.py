@@ -13,6 +13,7 @@ from tvm import relax
 from tvm.ir import Call, IRModule
 
 from corecast.adapters.relax.attributes import with_attributes
+from corecast.adapters.relax.layout import added_views
 from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Rebuild
 from corecast.adapters.relax.survey import enumerate_calls
@@ -29,9 +30,9 @@ class Recast:
         self.edits = edits
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
-        planned = {
-            binding.var: self.edits[layer] for layer, binding in enumerate_calls(module["main"]) if layer in self.edits
-        }
+        main = module["main"]
+        calls = enumerate_calls(main, without=added_views(main))
+        planned = {binding.var: self.edits[layer] for layer, binding in calls if layer in self.edits}
         return rewrite(module, lambda rebuild: _recast(rebuild, planned))
 
     def __str__(self) -> str:

@@ -9,7 +9,8 @@ into a branch, so what stands inside it is no layer that a recipe could change. 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -41,10 +42,19 @@ def survey(model: Model | IRModule) -> LayerTable:
     return table.model_copy(update={"model": model.name}).looking(values_of(model.parameters))
 
 
-def enumerate_calls(function: relax.Function) -> Iterator[tuple[str, relax.VarBinding]]:
-    """The calls of the layer table with their ids: `("nn.conv2d#7", binding)`, in the table's order."""
+def enumerate_calls(function: relax.Function, without: Collection[str] = ()) -> Iterator[tuple[str, relax.VarBinding]]:
+    """The calls of the layer table with their ids: `("nn.conv2d#7", binding)`, in the table's order.
+
+    `without` names bindings that do not count.
+    """
     surveyed = _surveyed(function)
-    return zip((layer.id for layer in surveyed.table.layers), surveyed.bindings, strict=True)
+    if not without:
+        return zip((layer.id for layer in surveyed.table.layers), surveyed.bindings, strict=True)
+    counted = [
+        pair for pair in zip(surveyed.table.layers, surveyed.bindings, strict=True) if pair[1].var.name not in without
+    ]
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
+    return ((f"{layer.op}#{next(numbers[layer.op])}", binding) for layer, binding in counted)
 
 
 class _Surveyed(NamedTuple):

@@ -13,7 +13,7 @@ from itertools import chain
 
 from corecast.model import Attribute, Layer, LayerTable, Operand
 from corecast.model.axes import tensor_order
-from corecast.model.following import FOLLOWERS
+from corecast.model.following import FOLLOWERS, RENAMING
 from corecast.model.orders import Order, between, in_memory, unchanged
 from corecast.plan.carry.choice import Choice, Converted
 from corecast.plan.carry.contest import Decision, decide
@@ -111,6 +111,14 @@ def carry(table: LayerTable, edits: Mapping[str, ChangeLayout]) -> Carried:
         layouts = {"data_layout": edit.data, "kernel_layout": edit.kernel, "out_layout": edit.data}
         runs[layer.index] = Run(converted.results[0] or (), converted.results, layouts)
     return _carried(choice, runs)
+
+
+def own_transposes(table: LayerTable) -> dict[int, Read]:
+    """For each transpose of the model's own, what its result is made of where nothing else is transposed."""
+    if not RENAMING & table.by_op.keys() or table.ir == "relay":  # where they are calls like others
+        return {}
+    aliases = Wiring(table).aliases
+    return {index: Read(value, order) for index, (value, order) in aliases.items() if order is not None}
 
 
 def choose(wiring: Wiring, converted: Mapping[int, Converted]) -> Choice:
@@ -229,11 +237,11 @@ class _Readings:
             key, alias = in_memory(order, shape), None
             if key == lies and self._reads_memory(layer):
                 order = made
-            elif wants is None and source.renaming:
+            elif wants is None and source.renaming is not None:
                 alias = self._operand(layer, place).layer
             if alias is not None:
                 self.standing.add(alias)
-            elif source.renaming or order != made or expand:
+            elif source.renaming is not None or order != made or expand:
                 self.reads.setdefault(layer, {})[place] = Read(value, order, expand)
             if key != lies and (key not in transposed or transposed[key].own is None):
                 first = transposed[key].reader if key in transposed else layer
