@@ -21,8 +21,8 @@ from corecast.plan.carry import Carried, Read, Value
 class Faces:
     """The faces of the values of one function, which `rebuild` makes anew.
 
-    A transpose of the model's own keeps its name; the others are called after what they transpose. `views` has the names
-    of the other calls that were added, which would count as layers.
+    A transpose of the model's own keeps its name; the others are called after what they transpose. `views` has the
+    names of the other calls that were added, which would count as layers.
     """
 
     def __init__(self, rebuild: Rebuild, table: LayerTable, carried: Carried, layers: Iterable[Var]) -> None:

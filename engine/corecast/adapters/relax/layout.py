@@ -22,7 +22,6 @@ from corecast.plan.carry import Carried, Read, Run, Value, carry
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeLayout
 
-
 # The names of the reshapes that were added: the next pass counts layers as they were before. `Cleanup` takes it away.
 VIEWS = "corecast.views"
 
