@@ -1,8 +1,9 @@
 """Decided dtypes in, the casts that they need out: each tensor once for every dtype in which somebody wants it.
 
 They are counted as an adapter makes them. A recast layer's result is cast back to the dtype that the model gave it and
-on from there, but a way without loss is cut short; where a transpose stands in between, it hands on the model's dtype.
-Transposes of the model's own that undo each other are gone by then, and nothing stands in between.
+on from there, but a way without loss is cut short (the model's own casts are a part of that way), and where an IR types
+its operators every way is. Where a transpose stands in between, it hands on the model's dtype. Transposes of the model's
+own that undo each other are gone by then, unless the IR types them, and nothing stands in between.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def count_casts(table: LayerTable, edits: Mapping[int, ChangeDType], carried: Ca
 class _Casts:
     def __init__(self, table: LayerTable, edits: Mapping[int, ChangeDType], carried: Carried) -> None:
         self.found: set[tuple[Value, Read | None, str]] = set()  # what, how it is transposed, and to which dtype
-        self.aliases = carried.aliases or own_transposes(table)
+        aliases = carried.aliases or own_transposes(table)
+        self.aliases = {index: read for index, read in aliases.items() if not table.layers[index].signature}
         self._layers = table.layers
         self._edits = edits
         self._carried = carried
@@ -73,7 +75,7 @@ class _Casts:
             return value, own
         if index in self._edits and "float" in own:
             made = self._edits[index].accumulator
-            if is_lossless(made, own):
+            if is_lossless(made, own) or self._layers[index].signature:  # an IR that types its operators has it as made
                 return value, made
             self.found.add((value, None, own))
             return value, own

@@ -61,7 +61,7 @@ def noise(draw: st.DrawFn, *shape: int) -> np.ndarray:
 
 KINDS = st.sampled_from(
     """
-    conv conv conv matmul relu sigmoid add mul concat split norm pool turn reshape clip same dropout branch raised
+    conv conv conv matmul relu sigmoid add mul concat split norm pool turn reshape clip same dropout branch raised other
     """.split()
 )
 
@@ -112,6 +112,11 @@ def grow(draw: st.DrawFn, graph: Graph) -> None:
             results = graph.add(
                 "If", [condition], then_branch=branch("Relu", source), else_branch=branch("Abs", source)
             )
+        case "other":  # a part in another dtype, as the model has it
+            dtype = draw(st.sampled_from([TensorProto.FLOAT16, TensorProto.DOUBLE]))
+            (there,) = graph.add("Cast", [source], to=dtype)
+            made = graph.add("Relu", [there]) if draw(st.booleans()) else [there]
+            results = graph.add("Cast", made, to=TensorProto.FLOAT)
         case "raised":
             scale = graph.weight(noise(draw, 4, 1, 1))
             (turned,) = graph.add("Transpose", [scale], perm=[1, 0, 2])

@@ -15,7 +15,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from corecast.adapters.onnx.ahead import Weight
-from corecast.adapters.onnx.flow import Flow
+from corecast.adapters.onnx.flow import Flow, Reading
 from corecast.adapters.onnx.load import infer_types, names_in, unused
 from corecast.adapters.onnx.model import Array, Model, is_external, without
 from corecast.adapters.onnx.survey import enumerate_nodes, survey
@@ -98,21 +98,21 @@ class _Rewrite:
         result, inputs = node.output[0], self.flow.inputs(node)
         if result not in self.flow.values.aliases:
             made = [self._name(name, self.flow.made(name)) if name else "" for name in node.output]
-            self._emit(node, node.name, {name: dtypes[0] for name, dtypes in inputs.items()}, made)
+            self._emit(node, node.name, {name: readings[0] for name, readings in inputs.items()}, made)
             return
         for number, dtype in enumerate(self.flow.dtypes(result)):
-            one = {name: dtype if name == node.input[0] else dtypes[0] for name, dtypes in inputs.items()}
+            one = {name: found[number if name == node.input[0] else 0] for name, found in inputs.items()}
             label = self._fresh(f"{node.name}_{dtype}") if number else node.name
             self._emit(node, label, one, [self._name(result, dtype)])
 
-    def _emit(self, node: NodeProto, label: str, inputs: Mapping[str, str], outputs: list[str]) -> None:
+    def _emit(self, node: NodeProto, label: str, inputs: Mapping[str, Reading], outputs: list[str]) -> None:
         """Put a copy of a node that reads its values in these dtypes, behind the casts that it needs."""
-        for name, wanted in inputs.items():
-            self._ensure(name, wanted)
+        for reading in inputs.values():
+            self._ensure(*reading)
         copy = NodeProto()
         copy.CopyFrom(node)
         copy.name = label
-        copy.input[:] = [self._name(name, inputs[name]) if name else "" for name in node.input]
+        copy.input[:] = [self._name(*inputs[name]) if name else "" for name in node.input]
         copy.output[:] = outputs
         self.there.update(outputs)
         self.nodes.append(copy)

@@ -131,15 +131,19 @@ class Values:
 
     def operand(self, name: str) -> Operand:
         """A value as something that a layer reads."""
-        origin = name
-        while origin in self.aliases:
-            origin = self.aliases[origin]
+        origin = self.origin(name)
         if origin in self.weights:
             return Operand(type=self.type_of(name), parameter=self.weights[origin].name)
         if origin in self._made:
             layer, result = self._made[origin]
             return Operand(type=self.type_of(name), layer=layer, result=result)
         return Operand(type=self.type_of(name), argument=origin)
+
+    def origin(self, name: str) -> str:
+        """The value itself that a name stands for."""
+        while name in self.aliases:
+            name = self.aliases[name]
+        return name
 
     def floats(self, node: NodeProto) -> Iterator[tuple[str, Formal | None]]:
         """The inputs of a node that hold floats of a dtype that the operator leaves open."""
