@@ -22,7 +22,14 @@ def model_of(text: str, seed: int = 0) -> Model:
 def outputs(model: Model, seed: int = 0, parameters: Mapping[str, np.ndarray] | None = None) -> list[np.ndarray]:
     """Compile for this CPU and run on seeded inputs."""
     types = {var.name: TensorType(dtype=str(var.ty.dtype), shape=_sizes(var)) for var in model.inputs}
-    arrays = [*seeded_inputs(types, seed).values(), *(parameters or model.parameters).values()]
+    return run(model, seeded_inputs(types, seed), parameters)
+
+
+def run(
+    model: Model, inputs: Mapping[str, np.ndarray], parameters: Mapping[str, np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """Compile for this CPU and run."""
+    arrays = [*inputs.values(), *(parameters or model.parameters).values()]
     machine = relax.VirtualMachine(tvm.compile(model.module, "llvm"), tvm.cpu())
     result = machine["main"](*(tvm.runtime.tensor(np.asarray(array, order="C")) for array in arrays))
     return [result.numpy()] if isinstance(result, tvm.runtime.Tensor) else [item.numpy() for item in result]

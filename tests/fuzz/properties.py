@@ -260,7 +260,7 @@ def _computes_well(net: Network, conversion: Conversion) -> bool:
     try:
         return agree(
             "numbers",
-            lambda inputs: run(conversion.prepared, inputs, meant),
+            lambda inputs: run(conversion.original, inputs, meant),
             lambda inputs: run(conversion.converted, inputs),
             [network.arguments(net, seed, scale) for seed in SEEDS],
             CONVERTED,

@@ -45,7 +45,7 @@ def sampled(case: Case) -> None:
 
 
 def _as_from_the_plan_s_file(case: Case) -> None:
-    again = apply(parse_plan(format_plan(case.conversion.plan)), case.conversion.prepared)
+    again = apply(parse_plan(format_plan(case.conversion.plan)), case.conversion.original)
     same(case.conversion.converted.module.script(), again.converted.module.script(), "applied from its YAML")
 
 
@@ -118,7 +118,7 @@ def _no_more_transposes_than_tvm(case: Case) -> None:
     if any(isinstance(edit, ChangeDType) for edit in conversion.plan.decided("dtype").values()):
         return
     edits = {key: edit for key, edit in conversion.plan.decided("layout").items() if isinstance(edit, ChangeLayout)}
-    bare = converted_by_tvm(conversion.prepared, edits)
+    bare = converted_by_tvm(conversion.original, edits)
     ours = transposes(conversion.converted.main)
     if bare is not None and ours > (theirs := transposes(bare)):
         raise Broken("more transposes than TVM's ConvertLayout", f"{ours} and not {theirs}")

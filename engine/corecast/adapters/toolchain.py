@@ -8,11 +8,12 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from corecast.lang.problems import CorecastError, Problem
 
 Ir = Literal["relax", "relay"]
+IRS_OF_TVM: tuple[Ir, ...] = get_args(Ir)
 
 
 class NoRelayError(CorecastError):

@@ -6,12 +6,12 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
 from corecast import actions, predicates
-from corecast.recipe import Action, Catalogue, Function, Predicate
+from corecast.recipe import Action, Catalogue, Function, Predicate, installed, loaded
+from corecast.recipe.installed import OURS
 
 
 @cache
@@ -19,16 +19,15 @@ def standard_catalogue() -> Catalogue:
     """Every action and predicate that is installed.
 
     Other distributions add words by the entry points `corecast.actions` and `corecast.predicates`, each naming a module
-    that is searched like our own. Raises `ValueError` where a word has two owners.
+    that is searched like our own. Raises `ExtensionError` where a word has two owners, or where one cannot be loaded.
     """
     words: list[tuple[str, Any]] = []
     for package in (actions, predicates):
         for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            words += _words(info.name, import_module(info.name))
+            words += _words(OURS, import_module(info.name))
     for group in ("corecast.actions", "corecast.predicates"):
-        for point in entry_points(group=group):
-            owner = point.dist.name if point.dist else point.value
-            words += _words(owner, point.load())
+        for owner, point in installed(group):
+            words += _words(owner, loaded(owner, point))
     return Catalogue.of(words)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from corecast.adapters.agreement import PlanMismatchError, Realised, check_plan
 from corecast.adapters.bundle import read_report, refuse_existing
+from corecast.adapters.door import find_adapter
 from corecast.adapters.toolchain import refuse_other_ir
 from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
@@ -25,7 +26,6 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
-    adapter,
     load_prepared,
     parse_params,
     plan_in,
@@ -66,16 +66,15 @@ def apply_(
     """Convert a model as a recipe or a plan says, and write it as a bundle, or as an ONNX file where OUT is one."""
     reporter = Reporter()
     ir = written_in(output)
-    (adapter(ir).refuse_existing if ir == "onnx" else refuse_existing)(output)
+    (find_adapter(ir).refuse_existing if ir else refuse_existing)(output)
     for draft in clear_abandoned(output):
         reporter.error(f"removed {draft}, which an earlier run was killed in the middle of")
     if plan_file and target:
         message = f"`--target` was decided when {plan_file} was made"
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
-    room = adapter(ir)
-    prepared = load_prepared(model_path, weights, shape, function, ir, reporter)
-    table = room.survey(prepared)
+    adapter, prepared = load_prepared(model_path, weights, shape, function, ir, reporter)
+    table = adapter.survey(prepared)
     if plan_file:
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ()) if rules else None
         decided = _read_plan(plan_file, recipe, table)
@@ -83,18 +82,18 @@ def apply_(
         assert rules is not None, "_rules_and_model asks for rules where there is no plan"
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
         decided = make_plan(recipe, table, target_of(target))
-    with reporter.step(f"convert {prepared.name}"):
-        conversion = room.apply(decided, prepared)
+    with reporter.step(f"convert {table.model}"):
+        conversion = adapter.apply(decided, prepared)
     for warning in conversion.warnings:
         reporter.note(str(warning))
     with reporter.step(f"write {output}"), writing(output):
-        (room.write_model if ir == "onnx" else room.write_bundle)(conversion, output)
+        adapter.write(conversion, output)
     realised = conversion.realised
     reporter.text(f"{output}: {realised.layers} layers as decided")
     reporter.text(predicted(decided))
     reporter.text(f"realised:  {at_run_time(realised.layout_transforms, realised.casts)}{_parameters(realised)}")
-    for warning in decided.warnings:
-        reporter.text(warning)
+    for text in decided.warnings:
+        reporter.text(text)
 
 
 def _parameters(realised: Realised) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 import corecast
 from corecast.lang import Problem, RulesError, Source
 from corecast.lang.problems import nearest
-from corecast.recipe import FolderShelf, Library, OnePackShelf, Pack, PackShelf
+from corecast.recipe import ExtensionError, FolderShelf, Library, OnePackShelf, Pack, PackShelf, installed
 from corecast.recipe.packs import PACK_FILE, SUFFIX
 
 GROUP = "corecast.recipes"
@@ -54,11 +53,9 @@ def installed_packs() -> Mapping[str, tuple[Path, str]]:
     folder it is (`acme-resnet = "acme_recipes.resnet"`).
     """
     packs: dict[str, tuple[Path, str]] = {}
-    for point in entry_points(group=GROUP):
-        owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    for owner, point in installed(GROUP):
         if point.name in packs:
-            message = f"the pack `{point.name}` comes with two distributions: {packs[point.name][1]} and {owner}"
-            raise RulesError(Problem("name-clash", message, help="uninstall one of them"))
+            raise ExtensionError.taken(f"the pack `{point.name}`", packs[point.name][1], owner)
         packs[point.name] = (_folder_of(point.module), owner)
     return packs
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corecast.adapters.toolchain import has_relay
+from corecast.adapters.door import Adapter, find_adapter, ir_of_file
+from corecast.adapters.toolchain import IRS_OF_TVM, has_relay
 from corecast.adapters.whole import whole_file
 from corecast.lang import CorecastError, Problem
 from corecast.lang.nodes import Scalar
@@ -52,10 +51,13 @@ FunctionName = Annotated[
     str | None,
     typer.Option("--function", help="Of a module with several functions the one to take, if it is not `main`."),
 ]
-Ir = Literal["relax", "relay", "onnx"]
 IrName = Annotated[
-    Ir | None,
-    typer.Option("--ir", help="Take an ONNX file as it is, without TVM (onnx); else what the installed TVM converts."),
+    str | None,
+    typer.Option(
+        "--ir",
+        help="Take an ONNX file as it is, without TVM (onnx), or whatever an installed adapter is for; "
+        "else what the installed TVM converts.",
+    ),
 ]
 TargetName = Annotated[
     str | None,
@@ -98,36 +100,39 @@ def parse_params(options: list[str] | None) -> dict[str, Scalar]:
     return params
 
 
-def written_in(output: Path) -> Ir | None:
-    """The IR of a converted model by its name: an ONNX file's is ONNX, a bundle's that of the installed TVM (None)."""
-    return "onnx" if output.suffix == ".onnx" else None
+def written_in(output: Path) -> str | None:
+    """The IR of a converted model by its name, `OUT.onnx`; of a bundle that of the installed TVM (None)."""
+    ir = ir_of_file(output)
+    return None if ir in IRS_OF_TVM else ir
 
 
-def adapter(ir: str | None = None) -> ModuleType:
-    """The adapter for ONNX files as they are; else the one for the IR that the installed TVM converts: Relay's where it
-    has Relay, else Relax's.
+def taken_as(path: str | Path, ir: str | None) -> str:
+    """The IR that a model is read in: the one asked for; what a file's suffix says; else what the installed TVM has.
 
-    TVM is imported with those of its IRs alone. All have `load`, `survey`, `apply`, `compile_plan` and `check_plan`.
+    An ONNX file is imported into TVM where nobody asks for `--ir onnx`.
     """
-    return import_module(f"corecast.adapters.{ir if ir == 'onnx' else 'relay' if has_relay() else 'relax'}")
+    if ir is None and (named := ir_of_file(path)) != "onnx":
+        ir = named
+    return ir if ir and ir not in IRS_OF_TVM else "relay" if has_relay() else "relax"
 
 
 def load_prepared(
     path: str, weights: str | None, shapes: list[str] | None, function: str | None, ir: str | None, reporter: Reporter
-) -> Any:
-    """Load a model and make it fit for conversion; gives the `Model` of the adapter. Functions left alone are told."""
-    room = adapter(ir)
-    if ir == "onnx" and function is not None:
-        raise UsageError(Problem("no-function", "an ONNX model is one function", help="leave `--function` away"))
+) -> tuple[Adapter[Any], Any]:
+    """Load a model and make it fit for conversion; gives its adapter and the model. What it says of it is told."""
+    adapter = find_adapter(taken_as(path, ir))
+    given = {"weights": weights, "shapes": parse_shapes(shapes), "function": function}
+    options = {name: value for name, value in given.items() if value is not None}
+    for name in options:
+        if name not in adapter.options:
+            flag = "--shape" if name == "shapes" else f"--{name}"
+            message = f"models of the IR `{adapter.ir}` are not read with `{flag}`"
+            raise UsageError(Problem("no-such-option", message, help="leave it away"))
     with reporter.step(f"read {path}"):
-        if ir == "onnx":
-            return room.load(path, weights=weights, shapes=parse_shapes(shapes))
-        if has_relay():
-            return room.load(path, weights=weights, shapes=parse_shapes(shapes), function=function)
-        model = room.prepare(room.load(path, weights=weights, shapes=parse_shapes(shapes), function=function))
-    if others := room.others_of(model):
-        reporter.note(f"left as they are: {', '.join(others)}; `--function NAME` takes another than `{model.function}`")
-    return model
+        model = adapter.load(path, **options)
+    for note in adapter.notes(model):
+        reporter.note(note)
+    return adapter, model
 
 
 def target_of(name: str | None) -> Target | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from pydantic import ValidationError
 
+from corecast.adapters.door import Adapter, find_adapter
 from corecast.adapters.toolchain import refuse_other_ir
 from corecast.api.library import find_recipe, library
 from corecast.api.options import (
@@ -24,7 +25,6 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
-    adapter,
     load_prepared,
     parse_params,
     plan_in,
@@ -172,7 +172,7 @@ def plan(
     """Show every decision about a model, and the line that made it. Nothing is changed."""
     reporter = Reporter()
     older = plan_in(diff) if diff else None
-    table, prepared = _read(model, weights, shape, function, ir, reporter)
+    table, read = _read(model, weights, shape, function, ir, reporter)
     try:
         decided = make_plan(
             read_recipe(rules, table, params=parse_params(param), packs=packs or ()), table, target_of(target)
@@ -181,8 +181,8 @@ def plan(
         if not json_:
             reporter.text(str(compare(older, error.plan)) if older else describe(error.plan, table))
         raise
-    if prepared and table.ir != "relay":
-        for warning in adapter(ir).check_values(prepared, table, decided):
+    if read:
+        for warning in read.adapter.warnings(read.model, table, decided):
             reporter.note(str(warning))
     if output:
         _write_plan(output, format_plan(decided))
@@ -230,12 +230,12 @@ def compile_(
         reporter.text(f"wrote {emit}: run it where TVM has Relay, `python {emit} module.json converted.json`")
         return
     refuse_other_ir(table.ir, f"{table.model} is a {table.ir.capitalize()} module")
-    passes = adapter(table.ir).compile_plan(decided)
+    passes = list(find_adapter(table.ir).compile(decided))
     if json_:
-        printed = [PrintedPass(name=getattr(item, "info", item).name, text=str(item)) for item in passes]
+        printed = [PrintedPass(name=item.name, text=str(item)) for item in passes]
         reporter.json(json.dumps([item.model_dump() for item in printed], indent=2))
     else:
-        reporter.text(str(passes))
+        reporter.text("\n".join(map(str, passes)))
 
 
 def _check_ir(table: LayerTable, ir: str | None, emit: Path | None) -> None:
@@ -275,16 +275,21 @@ def survey_of(
 
 def _read(
     model: str, weights: str | None, shapes: list[str] | None, function: str | None, ir: str | None, reporter: Reporter
-) -> tuple[LayerTable, Any]:
+) -> tuple[LayerTable, _Read | None]:
     """The layers of a model, and the prepared model itself where it is at hand."""
-    prepared = None
+    read = None
     table = saved_table(Path(model))
     if table is None:
-        prepared = load_prepared(model, weights, shapes, function, ir, reporter)
-        table = adapter(ir).survey(prepared)
+        read = _Read(*load_prepared(model, weights, shapes, function, ir, reporter))
+        table = read.adapter.survey(read.model)
     if ir:
         _check_ir(table, ir, None)
-    return table, prepared
+    return table, read
+
+
+class _Read(NamedTuple):
+    adapter: Adapter[Any]
+    model: Any
 
 
 def saved_table(path: Path) -> LayerTable | None:

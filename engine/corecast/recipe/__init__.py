@@ -2,6 +2,7 @@
 
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
+from corecast.recipe.installed import ExtensionError, installed, loaded
 from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.resolve import resolve
@@ -14,6 +15,7 @@ from corecast.recipe.words import (
     Value,
     placed_predicate,
     predicate,
+    unknown,
     weight_function,
 )
 
@@ -25,6 +27,7 @@ __all__ = [
     "ChangeLayout",
     "Declined",
     "Edit",
+    "ExtensionError",
     "Flat",
     "FolderShelf",
     "Function",
@@ -43,8 +46,11 @@ __all__ = [
     "Tune",
     "Value",
     "flatten",
+    "installed",
+    "loaded",
     "placed_predicate",
     "predicate",
     "resolve",
+    "unknown",
     "weight_function",
 ]

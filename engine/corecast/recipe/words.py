@@ -18,6 +18,7 @@ from corecast.model import Layer, LayerTable, WeightSummary
 from corecast.model.target import Target
 from corecast.model.vocabulary import ATTRIBUTES, OPERATORS
 from corecast.recipe.edits import Edit, Property
+from corecast.recipe.installed import ExtensionError
 
 
 class Declined:
@@ -123,19 +124,19 @@ class Catalogue:
     def of(cls, words: Sequence[tuple[str, Any]]) -> Catalogue:
         """Collect words with their owners (`module or distribution`, word).
 
-        Raises `ValueError` that names both owners where a word has two.
+        Raises `ExtensionError` that names both owners where a word has two.
         """
         actions: dict[str, type[Action]] = {}
         predicates: dict[str, Predicate] = {}
         functions: dict[str, Function] = {}
-        owners: dict[tuple[str, str], str] = {}
+        owners: dict[tuple[str, str], tuple[str, Any]] = {}
         for owner, word in words:
             is_action = isinstance(word, type)
             name: str = word.verb if is_action else word.word
             kind = "action" if is_action else type(word).__name__.lower()
-            if (kind, name) in owners:
-                raise ValueError(f"the {kind} `{name}` has two owners: {owners[kind, name]} and {owner}")
-            owners[kind, name] = owner
+            if owners.get((kind, name), (owner, word))[1] is not word:
+                raise ExtensionError.taken(f"the {kind} `{name}`", owners[kind, name][0], owner)
+            owners[kind, name] = owner, word
             if isinstance(word, Predicate):
                 predicates[name] = word
             elif isinstance(word, Function):

@@ -71,5 +71,5 @@ def test_resizing_runs_in_the_layouts_that_tvm_lowers_it_in(batch: int, layout: 
     (resize,) = conversion.after.by_op["image.resize2d"]
     assert resize.attributes["layout"] == layout
     assert conversion.realised.layout_transforms == conversion.plan.predicted.layout_transforms == transforms
-    error = difference(networks.outputs(conversion.prepared), networks.outputs(conversion.converted))
+    error = difference(networks.outputs(conversion.original), networks.outputs(conversion.converted))
     assert error.max_relative < 1e-4

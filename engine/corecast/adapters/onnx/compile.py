@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Protocol
 
 from corecast.adapters.agreement import check_plan
+from corecast.adapters.door import Pass
 from corecast.adapters.onnx.model import Model
 from corecast.adapters.onnx.recast import Recast
 from corecast.adapters.onnx.survey import survey
@@ -15,22 +15,13 @@ from corecast.plan import Plan
 from corecast.recipe import ChangeDType
 
 
-class Pass(Protocol):
-    """A function from model to model that has a name and prints what it does."""
-
-    @property
-    def name(self) -> str: ...
-
-    def __call__(self, model: Model) -> Model: ...
-
-
 @dataclass(frozen=True)
 class Passes:
     """The passes of a plan in order; each prints what it does."""
 
-    passes: tuple[Pass, ...]
+    passes: tuple[Pass[Model], ...]
 
-    def __iter__(self) -> Iterator[Pass]:
+    def __iter__(self) -> Iterator[Pass[Model]]:
         return iter(self.passes)
 
     def __str__(self) -> str:
@@ -46,7 +37,7 @@ def compile_plan(plan: Plan) -> Passes:
 
     Raises `PlanMismatchError` when one of them meets another model.
     """
-    passes: list[Pass] = [CheckPlan(plan)]
+    passes: list[Pass[Model]] = [CheckPlan(plan)]
     dtypes = plan.decided("dtype")
     if any(isinstance(edit, ChangeDType) for edit in dtypes.values()):
         passes.append(Recast(dtypes))

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corecast.adapters.agreement import Realised, RealisedError
 from corecast.adapters.bundle import corecast_version
-from corecast.adapters.onnx.apply import Conversion, realised
+from corecast.adapters.door import realised
+from corecast.adapters.onnx.apply import Conversion
 from corecast.adapters.onnx.load import load
 from corecast.adapters.onnx.model import Model, is_external, without
 from corecast.adapters.onnx.survey import survey

@@ -5,33 +5,20 @@ Nothing is decided here. What was requested and what the resulting module says m
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TypeAlias
 
-from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
+from corecast.adapters import door
+from corecast.adapters.agreement import Realised, check_plan
 from corecast.adapters.relax.cleanup import MERGED
 from corecast.adapters.relax.compile import CheckPlan, compile_plan
 from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.survey import survey
 from corecast.adapters.values import check_values
-from corecast.lang.problems import Problem
 from corecast.model import LayerTable, dtype_bits
 from corecast.plan import OnProgress, Plan, Steps
 
-
-@dataclass(frozen=True)
-class Conversion:
-    """A model before and after a plan was carried out, and what its reader should know of its weights."""
-
-    plan: Plan
-    prepared: Model
-    converted: Model
-    before: LayerTable
-    after: LayerTable
-    realised: Realised
-    warnings: tuple[Problem, ...] = ()
+Conversion: TypeAlias = door.Conversion[Model]
 
 
 def apply(plan: Plan, prepared: Model, *, progress: OnProgress | None = None) -> Conversion:
@@ -59,42 +46,19 @@ def apply(plan: Plan, prepared: Model, *, progress: OnProgress | None = None) ->
     converted = fold(prepared.with_main(module["main"], prepared.parameters))
     begin("read back")
     after = survey(converted)
-    problems = list(differences(plan, before, after))
-    if problems:
-        raise RealisedError(problems)
-    realised = _realised(plan, before, converted, after)
+    found = realised(plan, before, after)
+    parameter_bytes = sum(_bytes(array) for array in converted.parameters.values())
+    found = found.model_copy(update={"parameter_bytes": parameter_bytes})
     warnings = tuple(check_values(prepared, before, plan))
-    return Conversion(plan, prepared, converted, before, after, realised, warnings)
+    return Conversion(plan, prepared, converted, before, after, found, warnings)
 
 
-def _realised(plan: Plan, before: LayerTable, converted: Model, after: LayerTable) -> Realised:
-    own = {layer.source for layer in before.layers}
-    added = Counter(layer.op for layer in after.layers if layer.source not in own)
-    return Realised(
-        layers=len(plan.layers),
-        layout_transforms=added["permute_dims"],
-        casts=added["astype"],
-        parameter_bytes=sum(_bytes(array) for array in converted.parameters.values()),
-    )
+def realised(plan: Plan, before: LayerTable, after: LayerTable) -> Realised:
+    """Compare a plan with the layers of a converted module. Raises `RealisedError` where they differ."""
+    # Converting renumbers no operator but the transposes and casts that it adds; a binding's name it never changes.
+    return door.realised(plan, before, after, MERGED)
 
 
 def _bytes(array: Array) -> int:
     """The size with sub-byte elements packed, as a device holds them."""
     return (array.size * dtype_bits(str(array.dtype)) + 7) // 8
-
-
-def differences(plan: Plan, before: LayerTable, after: LayerTable) -> Iterator[Problem]:
-    """Where a converted module is not what the plan asked for."""
-    # Converting renumbers no operator but the transposes and casts that it adds; a binding's name it never changes.
-    converted = {layer.source: layer for layer in after.layers}
-    for planned in plan.layers:
-        old = before.by_id[planned.id]
-        new = converted.get(old.source)
-        if old.op in MERGED:
-            continue  # Only `keep` can be decided on these, and what the model had of them may do without each other.
-        for decision in filter(None, planned.decisions):
-            found = "it is gone" if new is None else objection(decision.edit, old, new)
-            if found:
-                place = f"({decision.rule}, {decision.place})"
-                message = f"{planned.id} (node {old.source}): `{decision.edit}` was decided {place}, {found}"
-                yield Problem("not-realised", message, help="this is a fault of corecast or TVM; please report it")

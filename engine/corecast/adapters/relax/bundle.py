@@ -35,10 +35,10 @@ def write_bundle(conversion: Conversion, path: str | Path) -> Bundle:
         ir="relax",
         corecast=bundle.corecast_version(),
         tvm=version("apache-tvm"),
-        model=conversion.prepared.name,
+        model=conversion.original.name,
         fingerprint=conversion.before.fingerprint,
-        function=conversion.prepared.function,
-        origin=bundle.absolute(conversion.prepared.origin),
+        function=conversion.original.function,
+        origin=bundle.absolute(conversion.original.origin),
         predicted=conversion.plan.predicted,
         realised=conversion.realised,
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import tvm
 from tvm.ir import IRModule
 
-from corecast.adapters.agreement import RealisedError
-from corecast.adapters.relax.apply import differences
+from corecast.adapters.relax.apply import realised
 from corecast.adapters.relax.compile import compile_plan
 from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.survey import survey
@@ -52,8 +51,7 @@ class RecipePass:
             help = "take it out of `disabled_pass`; to leave the recipe out, disable corecast.RecipePass"
             raise DisabledPassError(Problem("disabled-pass", message, help=help))
         converted = passes.sequential()(module)
-        if problems := list(differences(decided, before, survey(converted))):
-            raise RealisedError(problems)
+        realised(decided, before, survey(converted))
         return converted
 
     def __str__(self) -> str:

@@ -1,0 +1,203 @@
+"""The door for toolchains: what an adapter is, and the installed ones by the name of their IR.
+
+Corecast's own come through it like all others. Another distribution adds one by an entry point of the group
+`corecast.adapters`: its name is the name of the IR, and what it names is a subclass of `Adapter`.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
+from corecast.lang.problems import CorecastError, Problem
+from corecast.model import LayerTable
+from corecast.plan import Plan
+from corecast.plan.predict import predict
+from corecast.recipe import ExtensionError, installed, loaded, unknown
+from corecast.recipe.installed import OURS
+
+GROUP = "corecast.adapters"
+
+M = TypeVar("M")
+
+
+class AdapterError(CorecastError):
+    """An adapter that is not installed, or that is asked for what it does not take."""
+
+
+@dataclass(frozen=True)
+class Conversion(Generic[M]):
+    """A model before and after a plan was carried out, and what its reader should know of its weights."""
+
+    plan: Plan
+    original: M
+    converted: M
+    before: LayerTable
+    after: LayerTable
+    realised: Realised
+    warnings: tuple[Problem, ...] = ()
+
+
+class Pass(Protocol[M]):
+    """One step of a conversion: it makes another model, and prints what it does."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, model: M) -> M: ...
+
+
+class Adapter(ABC, Generic[M]):
+    """How Corecast reads, converts and writes the models of one IR.
+
+    A model is whatever the adapter makes of a file. What every adapter owes, `corecast.testing` proves: layers keep
+    their identity, what was realised is read back, what is skipped stays, and the numbers do too.
+
+    Attributes:
+        ir: the name of the IR, which layer tables and `--ir` have. A converted model that is one file is called
+            `OUT.<ir>`, and such a file is taken for a model of this IR.
+        options: which of `weights`, `shapes` and `function` its `load` takes, as keywords.
+    """
+
+    ir: ClassVar[str]
+    options: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def load(self, path: str, **options: Any) -> M:
+        """Read a model and make it fit for conversion. Raises `corecast.adapters.source.ModelError`."""
+
+    @abstractmethod
+    def survey(self, model: M) -> LayerTable:
+        """Its layers. Each has a `source` that no other one has, and that conversion keeps."""
+
+    @abstractmethod
+    def compile(self, plan: Plan) -> Iterable[Pass[M]]:
+        """The passes that carry a plan out, in order."""
+
+    @abstractmethod
+    def write(self, conversion: Conversion[M], path: Path) -> None:
+        """Write a converted model where nothing stands: whole, or not at all (`corecast.adapters.whole`)."""
+
+    def refuse_existing(self, path: Path) -> None:
+        """Raise `AdapterError` where something stands in the way of `write`; asked before anything is converted."""
+        if os.path.lexists(path):
+            help = "name another file, or remove this one first; corecast overwrites nothing"
+            raise AdapterError(Problem("output-exists", f"{path} exists already", help=help))
+
+    def notes(self, model: M) -> Sequence[str]:  # noqa: ARG002
+        """What a reader should be told of a model that was loaded."""
+        return ()
+
+    def warnings(self, model: M, table: LayerTable, plan: Plan) -> Sequence[Problem]:  # noqa: ARG002
+        """What a plan does to a model that a reader should be warned of."""
+        return ()
+
+    def apply(self, plan: Plan, model: M) -> Conversion[M]:
+        """Carry out a plan on a model, which is not changed.
+
+        Raises:
+            PlanMismatchError: where the plan was made for another model.
+            RealisedError: where the result does not have what was decided.
+        """
+        before = self.survey(model)
+        check_plan(plan, before)
+        converted = model
+        for step in self.compile(plan):
+            converted = step(converted)
+        after = self.survey(converted)
+        told = tuple(self.warnings(model, before, plan))
+        return Conversion(plan, model, converted, before, after, self.realised(plan, before, after), told)
+
+    def realised(self, plan: Plan, before: LayerTable, after: LayerTable) -> Realised:
+        """What the layers of a converted model have of a plan. Raises `RealisedError` where that is not all of it."""
+        return realised(plan, before, after)
+
+
+def realised(plan: Plan, before: LayerTable, after: LayerTable, merged: frozenset[str] = frozenset()) -> Realised:
+    """The same, where a layer is known by its source, and what is added has one that no layer had.
+
+    Layers of the operators in `merged` need not be there any more: what was added may have made them needless.
+    """
+    if problems := list(_differences(plan, before, after, merged)):
+        raise RealisedError(problems)
+    own = {layer.source for layer in before.layers}
+    added = [layer.op for layer in after.layers if layer.source not in own]
+    return Realised(
+        layers=len(plan.layers),
+        layout_transforms=added.count("permute_dims"),
+        casts=added.count("astype"),
+        parameter_bytes=predict(after, {}).parameter_bytes,
+    )
+
+
+def _differences(plan: Plan, before: LayerTable, after: LayerTable, merged: frozenset[str]) -> Iterator[Problem]:
+    converted = {layer.source: layer for layer in after.layers}
+    for planned in plan.layers:
+        old = before.by_id[planned.id]
+        new = converted.get(old.source)
+        if old.op in merged:
+            continue  # only `keep` can be decided on these
+        for decision in filter(None, planned.decisions):
+            found = "it is gone" if new is None else objection(decision.edit, old, new)
+            if found:
+                place = f"({decision.rule}, {decision.place})"
+                message = f"{planned.id} (node {old.source}): `{decision.edit}` was decided {place}, {found}"
+                yield Problem("not-realised", message, help="this is a fault of the adapter or of what it calls")
+
+
+# ── the installed ones ───────────────────────────────────────────────────────────────────────────────────────────────
+
+_OWN = [
+    EntryPoint("relax", "corecast.adapters.relax.adapter:RelaxAdapter", GROUP),
+    EntryPoint("relay", "corecast.adapters.relay.adapter:RelayAdapter", GROUP),
+    EntryPoint("onnx", "corecast.adapters.onnx.adapter:OnnxAdapter", GROUP),
+]
+
+
+@cache
+def installed_adapters() -> dict[str, tuple[str, EntryPoint]]:
+    """Owner and entry point of each adapter, by the name of its IR; none is imported.
+
+    Raises `ExtensionError` that names both owners where a name has two.
+    """
+    found: dict[str, tuple[str, EntryPoint]] = {}
+    for owner, point in [*((OURS, point) for point in _OWN), *installed(GROUP)]:
+        if point.name in found:
+            raise ExtensionError.taken(f"the adapter `{point.name}`", found[point.name][0], owner)
+        found[point.name] = owner, point
+    return found
+
+
+@cache
+def find_adapter(ir: str) -> Adapter[Any]:
+    """The adapter of an IR.
+
+    Raises:
+        AdapterError: where none is installed.
+        ExtensionError: where one is, and it is none or cannot be loaded.
+    """
+    known = installed_adapters()
+    if ir not in known:
+        message = f"there is no adapter for `{ir}`"
+        raise AdapterError(Problem("unknown-adapter", message, help=unknown("adapters", ir, list(known))))
+    owner, point = known[ir]
+    found = loaded(owner, point)
+    if not (isinstance(found, type) and issubclass(found, Adapter)) or found.ir != ir:
+        message = f"`{point.value}`, which {owner} adds, is no adapter of the IR `{ir}`"
+        help = "it has to be a subclass of `corecast.adapters.door.Adapter` whose `ir` is the entry point's name"
+        raise ExtensionError(Problem("broken-extension", message, help=help))
+    adapter: Adapter[Any] = found()
+    return adapter
+
+
+def ir_of_file(path: str | Path) -> str | None:
+    """The IR whose name a file's suffix is, where an adapter of it is installed."""
+    ir = Path(path).suffix.removeprefix(".")
+    return ir if ir in installed_adapters() else None

@@ -1,0 +1,41 @@
+"""A group of entry points in, what they name out, each with the distribution that it comes with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from corecast.lang.problems import CorecastError, Problem
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+# The owner of what stands in this distribution.
+OURS = "corecast"
+
+
+class ExtensionError(CorecastError):
+    """What an installed distribution adds does not fit: its name is taken, or it cannot be loaded."""
+
+    @classmethod
+    def taken(cls, what: str, owner: str, other: str) -> ExtensionError:
+        """`what` comes with two distributions."""
+        message = f"{what} comes with two distributions: {owner} and {other}"
+        return cls(Problem("name-clash", message, help="uninstall one of them"))
+
+
+def installed(group: str) -> Iterator[tuple[str, EntryPoint]]:
+    """The entry points of a group, each behind its owner: `acme-corecast 1.0`."""
+    from importlib.metadata import entry_points  # which most who only plan never need
+
+    for point in entry_points(group=group):
+        yield f"{point.dist.name} {point.dist.version}" if point.dist else point.value, point
+
+
+def loaded(owner: str, point: EntryPoint) -> Any:
+    """What an entry point names. Raises `ExtensionError` where that cannot be imported."""
+    try:
+        return point.load()
+    except Exception as error:  # whatever the other distribution's code met
+        message = f"`{point.value}`, which {owner} adds as {point.group} {point.name}, cannot be loaded: {error}"
+        raise ExtensionError(Problem("broken-extension", message, help=f"mend or uninstall {owner}")) from error

@@ -1,0 +1,22 @@
+"""The adapter for tapes passes the tests that every adapter has to pass: `pytest test_tape_corecast.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tape_corecast import Tape, TapeAdapter, run
+
+from corecast.testing import AdapterTests
+
+
+class TestTapeAdapter(AdapterTests):
+    adapter = TapeAdapter()
+    rules = "match nn.dense where fan_in > 4\n  cast float16\n"
+
+    def model(self) -> Tape:
+        return self.adapter.load(str(Path(__file__).with_name("net.tape")))
+
+    def run(self, model: Tape, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        return run(model, inputs)
