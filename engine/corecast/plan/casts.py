@@ -2,8 +2,8 @@
 
 They are counted as an adapter makes them. A recast layer's result is cast back to the dtype that the model gave it and
 on from there, but a way without loss is cut short (the model's own casts are a part of that way), and where an IR types
-its operators every way is. Where a transpose stands in between, it hands on the model's dtype. Transposes of the model's
-own that undo each other are gone by then, unless the IR types them, and nothing stands in between.
+its operators every way is. Where a transpose stands in between, it hands on the model's dtype. Transposes of the
+model's own that undo each other are gone by then, and nothing stands in between.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ def count_casts(table: LayerTable, edits: Mapping[int, ChangeDType], carried: Ca
 class _Casts:
     def __init__(self, table: LayerTable, edits: Mapping[int, ChangeDType], carried: Carried) -> None:
         self.found: set[tuple[Value, Read | None, str]] = set()  # what, how it is transposed, and to which dtype
-        aliases = carried.aliases or own_transposes(table)
-        self.aliases = {index: read for index, read in aliases.items() if not table.layers[index].signature}
+        self.aliases = carried.aliases or own_transposes(table)
         self._layers = table.layers
         self._edits = edits
         self._carried = carried
