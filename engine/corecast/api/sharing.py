@@ -1,4 +1,4 @@
-"""The commands for what teams exchange: recipes, recipes show, lock."""
+"""The commands for what teams exchange: recipes, recipes show, recipes prove, lock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,22 @@ from typing import Annotated
 
 import typer
 
-from corecast.api.library import library
-from corecast.api.options import Json, Packs, Params, RulesPath, UsageError, parse_params, write_whole
+from corecast.adapters.toolchain import refuse_other_ir
+from corecast.api.library import library, pack_in
+from corecast.api.options import (
+    FunctionName,
+    Json,
+    ModelPath,
+    Packs,
+    Params,
+    RulesPath,
+    Shapes,
+    UsageError,
+    Weights,
+    parse_params,
+    parse_shapes,
+    write_whole,
+)
 from corecast.api.printed import PrintedPack
 from corecast.api.recipes import read_flat, read_recipe
 from corecast.lang import Problem, RulesError, nodes
@@ -19,6 +33,7 @@ from corecast.recipe import Flat, FolderShelf, Library, Pack
 from corecast.recipe.lock import SUFFIX as LOCK
 from corecast.recipe.lock import format_lock, lock_of
 from corecast.recipe.origins import format_resolved
+from corecast.recipe.packs import PACK_FILE
 from corecast.report import Reporter, rows_table
 
 recipes_app = typer.Typer(help="List the packs that can be used here; `recipes show` prints one.")
@@ -94,6 +109,40 @@ def _page(flat: Flat) -> Iterator[str]:
     for proof in info.validated_with if info else ():
         seconds = f", {proof.seconds:g} s a run" if proof.seconds else ""
         yield f"  proven   on {proof.model} for {proof.target}, TVM {proof.tvm}: error {proof.error:.2e}{seconds}"
+
+
+@recipes_app.command("prove")
+def prove_(
+    folder: Annotated[Path, typer.Argument(metavar="PACK", help="The folder of a pack.")],
+    model: ModelPath,
+    name: Annotated[str | None, typer.Option("--name", help="What the entry calls the model; its file's name.")] = None,
+    packs: Packs = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    function: FunctionName = None,
+) -> None:
+    """Convert a model as a pack says, verify it, and write what was measured into `validated_with` of pack.yaml."""
+    reporter = Reporter()
+    pack = pack_in(folder, folder)
+    if pack is None:
+        help = "name the folder that has pack.yaml; a pack is proven by whoever keeps it"
+        raise UsageError(Problem("no-pack", "this is no folder of a pack", help=help, place=str(folder)))
+    refuse_other_ir("relax", "the proof of a recipe")
+    from corecast.adapters.relax import load, prepare, survey
+    from corecast.api.proving import prove, with_validation
+
+    with reporter.step(f"read {model}"):
+        original = load(model, weights=weights, shapes=parse_shapes(shape), function=function)
+        prepared = prepare(original)
+    table = survey(prepared)
+    with reporter.step(f"convert and verify {original.name}"):
+        proof = prove(original, prepared, table, read_recipe(folder, table, packs=packs or ()))
+    reporter.text(str(proof.verification))
+    if proof.verification.verdict != "pass":
+        raise typer.Exit(1)
+    validation = proof.validation(name or original.name)
+    write_whole(folder / PACK_FILE, with_validation(pack.document, validation))
+    reporter.text(f"{folder / PACK_FILE}: proven on {validation.model}")
 
 
 def lock(rules: RulesPath, packs: Packs = None) -> None:

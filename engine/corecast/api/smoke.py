@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from corecast.adapters.relax import Model, apply, prepare, survey, write_bundle
-from corecast.api.conversion import verify_bundle
+from corecast.adapters.relax import Model, prepare, survey
+from corecast.api.proving import prove
 from corecast.api.recipes import read_recipe
 from corecast.lang import Source
 from corecast.lang.nodes import Scalar
 from corecast.model import LayerTable, Target
-from corecast.plan import plan
 
 
 def check(
@@ -43,10 +41,8 @@ def check(
     table = survey(prepared)
     if written and (difference := _difference(written, table)):
         return "other-layers", difference
-    decided = plan(read_recipe(recipe, table, params=params, packs=packs), table, target)
-    conversion = apply(decided, prepared)
-    with TemporaryDirectory() as folder:
-        verification = verify_bundle(write_bundle(conversion, Path(folder, "bundle")), model)
+    resolved = read_recipe(recipe, table, params=params, packs=packs)
+    verification = prove(model, prepared, table, resolved, target).verification
     return verification.verdict, verification.reason
 
 
