@@ -25,7 +25,7 @@ FIRST ?= 0
 # Which tables of docs/benchmarks.md `make bench` measures; all of them where none is named.
 TABLES ?=
 
-.PHONY: help demo test test-all test-lint test-relay fuzz bench clean moved
+.PHONY: help demo recipes test test-all test-lint test-relay fuzz bench clean moved
 
 help: ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -43,6 +43,9 @@ test: $(ready) test-lint test-relay ## lint, check types and layers, then run th
 # PyTorch and transformers are gigabytes that nothing else needs: they have an environment of their own.
 test-all: $(all)/ready ## convert every model of docs/models.md, in .venv-all with PyTorch: an hour or more
 	@$(all)/bin/python -m pytest -q -n 2 --dist worksteal --all-models tests/models tests/adapters/relax/test_exported.py
+
+recipes: $(all)/ready ## prove the shared recipes on real networks, in .venv-all; writes docs/recipes.md and their pack.yaml
+	@$(all)/bin/python tests/models/proof.py
 
 test-lint: $(ready) ## the checks without the tests: ruff, mypy, import-linter
 	@$(bin)/ruff check --quiet .

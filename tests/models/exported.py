@@ -18,7 +18,7 @@ _REFUSED = {
 def specimens() -> list[Specimen]:
     from models.torch_networks import NETWORKS
 
-    both = (("torch.export", _program), ("torch.onnx", _onnx))
+    both = (("torch.export", program), ("torch.onnx", _onnx))
     return [
         Specimen(name, source, partial(make, name), layout=_layout(place, source), refused=_REFUSED.get((name, source)))
         for source, make in both
@@ -31,7 +31,8 @@ def _layout(place: int, source: str) -> str:
     return "nhwc" if (place % 2 == 0) == (source == "torch.export") else "hwnc"
 
 
-def _program(name: str, folder: Path) -> Path:
+def program(name: str, folder: Path) -> Path:
+    """A network by its name, exported and saved."""
     import torch
     from models.torch_networks import make
 

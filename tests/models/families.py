@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 import transformers
-from models.torch_networks import FromCausalTokens, FromTokens, Traced, _classifier, _image, _lively, _tokens
+from models.torch_networks import FromCausalTokens, FromTokens, Traced, classifier, image_of, lively, tokens_of
 from torch import Tensor, nn
 
 
@@ -34,10 +34,19 @@ class Vgg(nn.Module):
         return self.classifier(torch.flatten(self.features(image), 1))
 
 
+def _without_norms(network: nn.Module) -> Traced:
+    """Weights twice as wide in variance: what each relu takes away, no norm puts back."""
+    network = lively(network, image_of(64, 2))
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.weight *= 2**0.5
+    return Traced(network, image_of(64))
+
+
 def vgg11() -> Traced:
     """Configuration A."""
-    network = Vgg(((64,), (128,), (256, 256), (512, 512), (512, 512)))
-    return Traced(_lively(network, _image(64, 2)), _image(64))
+    return _without_norms(Vgg(((64,), (128,), (256, 256), (512, 512), (512, 512))))
 
 
 def _pre_activated(inputs: int, outputs: int, size: int) -> nn.Sequential:
@@ -79,7 +88,7 @@ class DenseNet(nn.Module):
 
 
 def densenet169() -> Traced:
-    return Traced(_lively(DenseNet((6, 12, 32, 32)), _image(64, 4)), _image(64))
+    return Traced(lively(DenseNet((6, 12, 32, 32)), image_of(64, 4)), image_of(64))
 
 
 class Fire(nn.Module):
@@ -112,25 +121,25 @@ class SqueezeNet(nn.Module):
 
 
 def squeezenet1_0() -> Traced:
-    return Traced(_lively(SqueezeNet(), _image(64, 2)), _image(64))
+    return _without_norms(SqueezeNet())
 
 
 def mobilenet_v1() -> Traced:
-    return _classifier(transformers.MobileNetV1ForImageClassification(transformers.MobileNetV1Config()), 64)
+    return classifier(transformers.MobileNetV1ForImageClassification(transformers.MobileNetV1Config()), 64)
 
 
 def convnext_v2_tiny() -> Traced:
     """As ConvNeXt, with a norm over the responses of a block in place of its scale."""
     config = transformers.ConvNextV2Config(depths=[3, 3, 9, 3], hidden_sizes=[96, 192, 384, 768])
-    return _classifier(transformers.ConvNextV2ForImageClassification(config), 64)
+    return classifier(transformers.ConvNextV2ForImageClassification(config), 64)
 
 
 def distilbert() -> Traced:
     """Two of its six layers."""
     config = transformers.DistilBertConfig(dim=256, n_layers=2, n_heads=4, hidden_dim=1024)
-    tokens = _tokens(config.vocab_size)
+    tokens = tokens_of(config.vocab_size)
     return Traced(
-        _lively(FromTokens(transformers.DistilBertForSequenceClassification(config), "logits"), tokens), tokens
+        lively(FromTokens(transformers.DistilBertForSequenceClassification(config), "logits"), tokens), tokens
     )
 
 
@@ -144,8 +153,8 @@ def mistral_tiny() -> Traced:
         num_key_value_heads=2,
         vocab_size=4096,
     )
-    tokens = _tokens(config.vocab_size)
-    return Traced(_lively(FromCausalTokens(transformers.MistralForCausalLM(config), "logits"), tokens), tokens)
+    tokens = tokens_of(config.vocab_size)
+    return Traced(lively(FromCausalTokens(transformers.MistralForCausalLM(config), "logits"), tokens), tokens)
 
 
 SECOND: dict[str, Callable[[], Traced]] = {

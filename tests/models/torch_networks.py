@@ -49,12 +49,12 @@ class FromCausalTokens(Outputs):
         return getattr(self.model(input_ids=tokens, attention_mask=mask, use_cache=False), self.result)
 
 
-def _image(size: int, batch: int = 1) -> dict[str, Tensor]:
+def image_of(size: int, batch: int = 1) -> dict[str, Tensor]:
     return {"image": torch.randn(batch, 3, size, size)}
 
 
-def _classifier(model: nn.Module, size: int) -> Traced:
-    return Traced(_lively(FromImage(model, "logits"), _image(size, 4)), _image(size))
+def classifier(model: nn.Module, size: int) -> Traced:
+    return Traced(lively(FromImage(model, "logits"), image_of(size, 4)), image_of(size))
 
 
 # The norm (or scale) behind which a residual branch joins its stream: training leaves it small.
@@ -64,7 +64,7 @@ _ENDS_A_BRANCH = (
 )
 
 
-def _lively(model: nn.Module, inputs: dict[str, Tensor]) -> nn.Module:
+def lively(model: nn.Module, inputs: dict[str, Tensor]) -> nn.Module:
     """Weights that keep the size of the data, and batch norms that have seen some: no signal dies on its way.
 
     What a published network has from training; fresh ones start with weights of 0.02 and biases of nothing.
@@ -73,6 +73,7 @@ def _lively(model: nn.Module, inputs: dict[str, Tensor]) -> nn.Module:
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0, (module.weight[0].numel()) ** -0.5)
         if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)  # EfficientNet's begin with next to nothing, and the image is lost on its way
             module.reset_running_stats()
             module.momentum = None
         if isinstance(getattr(module, "bias", None), nn.Parameter):
@@ -89,15 +90,15 @@ def resnet18() -> Traced:
     config = transformers.ResNetConfig(
         embedding_size=64, hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], layer_type="basic"
     )
-    return _classifier(transformers.ResNetForImageClassification(config), 64)
+    return classifier(transformers.ResNetForImageClassification(config), 64)
 
 
 def resnet50() -> Traced:
-    return _classifier(transformers.ResNetForImageClassification(transformers.ResNetConfig()), 64)
+    return classifier(transformers.ResNetForImageClassification(transformers.ResNetConfig()), 64)
 
 
 def mobilenet_v2() -> Traced:
-    return _classifier(transformers.MobileNetV2ForImageClassification(transformers.MobileNetV2Config()), 64)
+    return classifier(transformers.MobileNetV2ForImageClassification(transformers.MobileNetV2Config()), 64)
 
 
 def efficientnet_b0() -> Traced:
@@ -107,11 +108,11 @@ def efficientnet_b0() -> Traced:
     model = transformers.EfficientNetForImageClassification(config)
     # The published network pools whatever is left of the image; this class pools windows of 1280 by 1280 for that.
     model.efficientnet.pooler = nn.AdaptiveAvgPool2d(1)
-    return _classifier(model, 64)
+    return classifier(model, 64)
 
 
 def convnext_tiny() -> Traced:
-    return _classifier(transformers.ConvNextForImageClassification(transformers.ConvNextConfig()), 64)
+    return classifier(transformers.ConvNextForImageClassification(transformers.ConvNextConfig()), 64)
 
 
 def vit_tiny() -> Traced:
@@ -119,18 +120,18 @@ def vit_tiny() -> Traced:
     config = transformers.ViTConfig(
         hidden_size=192, num_attention_heads=3, intermediate_size=768, image_size=64, patch_size=16
     )
-    return _classifier(transformers.ViTForImageClassification(config), 64)
+    return classifier(transformers.ViTForImageClassification(config), 64)
 
 
 def unet() -> Traced:
-    return Traced(_lively(UNet(), _image(32, 4)), _image(32))
+    return Traced(lively(UNet(), image_of(32, 4)), image_of(32))
 
 
 def bert_mini() -> Traced:
     """Four layers of width 256: the smallest BERT published with a head of its own."""
     config = _bert_mini()
-    tokens = _tokens(config.vocab_size)
-    return Traced(_lively(FromTokens(transformers.BertForSequenceClassification(config), "logits"), tokens), tokens)
+    tokens = tokens_of(config.vocab_size)
+    return Traced(lively(FromTokens(transformers.BertForSequenceClassification(config), "logits"), tokens), tokens)
 
 
 def _bert_mini() -> transformers.BertConfig:
@@ -149,11 +150,11 @@ def llama_tiny() -> Traced:
         num_key_value_heads=2,
         vocab_size=4096,
     )
-    tokens = _tokens(config.vocab_size)
-    return Traced(_lively(FromCausalTokens(transformers.LlamaForCausalLM(config), "logits"), tokens), tokens)
+    tokens = tokens_of(config.vocab_size)
+    return Traced(lively(FromCausalTokens(transformers.LlamaForCausalLM(config), "logits"), tokens), tokens)
 
 
-def _tokens(vocabulary: int, batch: int = 1, length: int = 16) -> dict[str, Tensor]:
+def tokens_of(vocabulary: int, batch: int = 1, length: int = 16) -> dict[str, Tensor]:
     tokens = torch.randint(0, vocabulary, (batch, length))
     return {"tokens": tokens, "mask": torch.ones_like(tokens)}
 
@@ -176,8 +177,8 @@ def _with_open_batch(traced: Traced) -> Traced:
 def bert_masked() -> Traced:
     """Its decoder shares the weight of its word embeddings."""
     config = _bert_mini()
-    tokens = _tokens(config.vocab_size)
-    return Traced(_lively(FromTokens(transformers.BertForMaskedLM(config), "logits"), tokens), tokens)
+    tokens = tokens_of(config.vocab_size)
+    return Traced(lively(FromTokens(transformers.BertForMaskedLM(config), "logits"), tokens), tokens)
 
 
 def llama_bfloat16() -> Traced:
@@ -202,7 +203,7 @@ class Spectrum(nn.Module):
 
 
 def spectrum() -> Traced:
-    return Traced(Spectrum().eval(), _image(32))
+    return Traced(Spectrum().eval(), image_of(32))
 
 
 class TwoScales(nn.Module):
@@ -218,7 +219,7 @@ class TwoScales(nn.Module):
 
 
 def two_scales() -> Traced:
-    return Traced(_lively(TwoScales(), _image(32, 4)), _image(32))
+    return Traced(lively(TwoScales(), image_of(32, 4)), image_of(32))
 
 
 NETWORKS: dict[str, Callable[[], Traced]] = {
@@ -242,6 +243,8 @@ NETWORKS: dict[str, Callable[[], Traced]] = {
 
 
 def make(name: str, seed: int = 0) -> Traced:
-    """A network by its name, with the weights of a seed."""
+    """A network of the zoo, or a second member of a family, by its name, with the weights of a seed."""
+    from models.families import SECOND
+
     torch.manual_seed(seed)
-    return NETWORKS[name]()
+    return {**NETWORKS, **SECOND}[name]()

@@ -65,8 +65,8 @@ def prove(original: Model, prepared: Model, table: LayerTable, recipe: Recipe, t
 
 
 def with_validation(document: Document[PackInfo], validation: Validation) -> str:
-    """The text of a `pack.yaml` with an entry in `validated_with`, in place of an older one for that model and target."""
-    known = (validation.model, validation.target)
+    """The text of a `pack.yaml` with an entry in `validated_with`, in place of an older one of that model."""
+    known = validation.model, validation.target
     entries: Sequence[Validation] = document.value.validated_with
     if known in [(entry.model, entry.target) for entry in entries]:
         entries = [validation if (entry.model, entry.target) == known else entry for entry in entries]
@@ -78,4 +78,7 @@ def with_validation(document: Document[PackInfo], validation: Validation) -> str
     place = document.places.get(("validated_with",))
     if place is None:
         return f"{text.rstrip()}\n{block}"
-    return f"{text[: place.start]}{block}{text[place.end :]}"
+    # A list ends where the next entry begins; what stands in between, such as a comment, is no part of it.
+    leaves = (span.end for path, span in document.places.items() if path[:1] == ("validated_with",) and len(path) > 2)
+    after = text[max(leaves, default=place.end) :]
+    return text[: place.start] + block + after.removeprefix("\n")

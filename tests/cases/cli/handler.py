@@ -52,6 +52,7 @@ SCRUBBED = [
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:…"),
     # Another order of summation on another CPU moves the last digits.
     (re.compile(r"\d\.\d\de-\d\d (?=of the largest|is within)"), "… "),
+    (re.compile(r"error \d\.\d\de-\d\d"), "error …"),
     (re.compile(r"cosine [\d.]+, -?[\d.]+ dB"), "cosine …, … dB"),
     (re.compile(r"from [-\d.e]+ to [-\d.e]+, mean [-\d.e]+"), "from … to …, mean …"),
 ]
