@@ -107,9 +107,11 @@ def _measure(recipe: str, specimen: Specimen) -> str:
         raise SystemExit(f"{recipe} on {specimen}: {proof.verification}")
     pack = library().find(recipe)
     assert pack is not None
-    text = with_validation(pack.document, proof.validation(str(specimen)))
+    validation = proof.validation(str(specimen))
+    text = with_validation(pack.document, validation)
     (recipe_root() / recipe / "pack.yaml").write_text(text, encoding="utf-8")
-    return f"| {' | '.join(_cells(recipe, specimen, proof, resolved, perf_counter() - start))} |"
+    measured = [f"{validation.error:.1e}", proof.verification.verdict, f"{perf_counter() - start:.0f}"]
+    return f"| {' | '.join([*_cells(recipe, specimen, proof, resolved), *measured])} |"
 
 
 def _rows_of(table: str) -> Iterator[tuple[Key, str]]:
@@ -122,8 +124,8 @@ def _head() -> list[str]:
     return [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
 
 
-def _cells(recipe: str, specimen: Specimen, proof: Proof, resolved: Recipe, seconds: float) -> Iterator[str]:
-    conversion, error = proof.conversion, proof.verification.error
+def _cells(recipe: str, specimen: Specimen, proof: Proof, resolved: Recipe) -> Iterator[str]:
+    conversion = proof.conversion
     plan, before = conversion.plan, conversion.before
     layouts = sum(isinstance(edit, ChangeLayout) for edit in plan.decided("layout").values())
     dtypes = Counter(edit.dtype for edit in plan.decided("dtype").values() if isinstance(edit, ChangeDType))
@@ -135,8 +137,6 @@ def _cells(recipe: str, specimen: Specimen, proof: Proof, resolved: Recipe, seco
     yield f"{own}, {own + 2 * layouts}, {now}"
     yield str(conversion.realised.casts)
     yield f"{bytes_before / 2**20:.1f}, {(conversion.realised.parameter_bytes or 0) / 2**20:.1f}"
-    assert error is not None
-    yield from (f"{error.max_relative:.1e}", proof.verification.verdict, f"{seconds:.0f}")
 
 
 def _left(table: LayerTable, plan: Plan, recipe: Recipe) -> dict[str, int]:

@@ -55,6 +55,7 @@ def names(table: LayerTable, catalogue: Catalogue, recipe: Recipe | None = None)
     headings = [
         _heading("operators", _operators(table)),
         _heading("places among the calls of an operator", _ordinals(table)),
+        _heading("so many of them", _picks(table)),
         _heading("neighbours", _neighbours(table)),
         *(_of_word(word, "*", value()) for word, value in sorted(by_word.items()) if word != "op"),
         *_weights(table, catalogue),
@@ -105,6 +106,16 @@ def _ordinals(table: LayerTable) -> Iterator[tuple[str, int]]:
         if len(layers) > 1:
             yield f"{op} #-1", 1
             yield f"{op} #0..{len(layers) - 1}", len(layers)
+
+
+def _picks(table: LayerTable) -> Iterator[tuple[str, int]]:
+    """The first, the last and the costliest layers of operators that have a weight."""
+    for op, layers in sorted(table.by_op.items()):
+        count = min(3, sum(layer.flops is not None for layer in layers))
+        if layers[0].operator and count > 1:
+            yield f"first {count} of {op}", count
+            yield f"last {count} of {op}", count
+            yield f"largest {count} by flops of {op}", count
 
 
 def _neighbours(table: LayerTable) -> Iterator[tuple[str, int]]:
