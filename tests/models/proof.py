@@ -154,11 +154,8 @@ def _left(table: LayerTable, plan: Plan, recipe: Recipe) -> dict[str, int]:
 
 def _why(layer: Layer, table: LayerTable, plan: Plan, recipe: Recipe) -> str:
     planned = plan.by_id.get(layer.id)
-    kept = planned and (planned.dtype or planned.layout)
     if planned and planned.dtype:
         return f"`{planned.dtype.rule}`"
-    if kept and kept.edit.property != "layout":
-        return f"`{kept.rule}`"
     misses = Misses(Selection(recipe, table))
     found = [misses.of(rule.match.selector, layer.index) for rule in recipe.rules]
     nearest = max(filter(None, found), key=lambda miss: miss.reached)
