@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
+from typing import cast
 
 from corecast.lang import nodes
 from corecast.lang.spell import (
@@ -30,6 +32,12 @@ def format(file: nodes.RuleFile) -> str:
 def format_request(request: nodes.Request) -> str:
     """Print a request on one line, without its comments."""
     return on_one_line(_request(request))
+
+
+def format_clause(clause: nodes.Statement) -> str:
+    """Print a clause without its comments, on several lines where it would be too wide for one."""
+    assert not isinstance(clause, nodes.Rule), "a rule is several clauses"
+    return "\n".join(_statement(cast(_Line, replace(clause, above=(), beside=None)), ""))
 
 
 # ── files and rules ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -95,13 +95,29 @@ class Cast(Action):
     def is_integer(self) -> bool:
         return _is_integer(self.dtype)
 
+    def excluded(self, op: str | None) -> Declined | None:
+        if op is None:
+            return None
+        if op in CONVERSIONS:
+            return Declined("{} computes nothing, it converts", op)
+        if op in NESTED:
+            return Declined("{} holds a graph of its own, which keeps its dtypes", op)
+        if op in FOREIGN:
+            return Declined("{} calls code that was written for the dtypes it has", op)
+        if self.is_integer and op not in ARITHMETIC:
+            return Declined("{} does not compute on integers", op)
+        if self.dtype.startswith("float8") and op not in FLOAT8_OPERATORS:
+            return Declined("{} does not compute in {}", op, self.dtype)
+        if self.dtype == "bfloat16" and op in NOT_IN_BFLOAT16:
+            return Declined("{} does not compute in {}", op, self.dtype)
+        return None
+
+    def objection(self, target: Target) -> str | None:
+        return target.objection(self.dtype, self.sums_in)
+
     def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeDType] | Declined:
-        if layer.op in CONVERSIONS:
-            return Declined("{} computes nothing, it converts", layer.op)
-        if layer.op in NESTED:
-            return Declined("{} holds a graph of its own, which keeps its dtypes", layer.op)
-        if layer.op in FOREIGN:
-            return Declined("{} calls code that was written for the dtypes it has", layer.op)
+        if declined := self.excluded(layer.op):
+            return declined
         if len(layer.results) != 1 or not layer.operands:
             return Declined("{} has {} results and {} operands", layer.op, len(layer.results), len(layer.operands))
         other = next((item.type.dtype for item in layer.operands if "float" not in item.type.dtype), None)
@@ -111,18 +127,12 @@ class Cast(Action):
             return Declined("its result is {}, not a float", layer.results[0].dtype)
         if layer.attributes.get("dtype") not in (None, ""):
             return Declined("{} says itself that its result is {}", layer.op, layer.attributes["dtype"])
-        if self.is_integer and layer.op not in ARITHMETIC:
-            return Declined("{} does not compute on integers", layer.op)
-        if self.dtype.startswith("float8") and layer.op not in FLOAT8_OPERATORS:
-            return Declined("{} does not compute in {}", layer.op, self.dtype)
-        if self.dtype == "bfloat16" and layer.op in NOT_IN_BFLOAT16:
-            return Declined("{} does not compute in {}", layer.op, self.dtype)
         # Only what multiplies and adds has an accumulator; a relu computes in the dtype of its operands.
         sums = layer.operator is not None or layer.op == "matmul"
         if layer.signature and (declined := self._not_in(layer.signature, sums)):
             return declined
         accumulator = self.sums_in if sums and not layer.signature else self.dtype
-        if target and (objection := target.objection(self.dtype, self.sums_in)):
+        if target and (objection := self.objection(target)):
             return Declined("{}", objection)
         return (_change(dtype=self.dtype, accumulator=accumulator),)
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from corecast.lang.problems import nearest
-from corecast.model import DEFAULT_KERNELS, Layer
+from corecast.model import CONVOLUTIONS, DEFAULT_KERNELS, WEIGHTED, Layer
 from corecast.model.target import Target
 from corecast.recipe import Action, ChangeLayout, Declined, Property
 
@@ -53,23 +53,36 @@ class SetLayout(Action):
     def properties(self) -> tuple[Property, ...]:
         return ("layout",)
 
-    def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeLayout] | Declined:  # noqa: ARG002
-        operator = layer.operator
+    def excluded(self, op: str | None) -> Declined | None:
+        if op is None:
+            reasons = [self.excluded(operator) for operator in sorted(CONVOLUTIONS)]
+            return reasons[0] if all(reasons) else None
+        operator = WEIGHTED.get(op)
         if operator is None or not operator.has_layout:
-            return Declined("{} has no layout of its own, it takes its input's", layer.op)
+            return Declined("{} has no layout of its own, it takes its input's", op)
         if not self.data.isalpha():
-            return Declined("TVM cannot lower a {} in the packed layout {}", layer.op, self.data)
+            return Declined("TVM cannot lower a {} in the packed layout {}", op, self.data)
         if sorted(self.data) != sorted(operator.data):
-            return Declined("a {} has the axes {}, and {} are others", layer.op, operator.data, self.data)
+            return Declined("a {} has the axes {}, and {} are others", op, operator.data, self.data)
         if operator.misorders(self.data):
             return Declined(_MISORDERED, self.data)
-        kernel = self.kernel or DEFAULT_KERNELS[layer.op].get(self.data)
+        kernel = self._kernel(op)
         if kernel is None:
             return Declined("no kernel layout belongs to {}; name one: `kernel {}`", self.data, operator.kernel)
         if sorted(kernel) != sorted(operator.kernel):
             return Declined("its kernel has the axes {}, and {} are others", operator.kernel, kernel)
-        if operator.misorders(kernel):
-            return Declined(_MISORDERED, kernel)
+        return Declined(_MISORDERED, kernel) if operator.misorders(kernel) else None
+
+    def _kernel(self, op: str) -> str | None:
+        return self.kernel or DEFAULT_KERNELS[op].get(self.data)
+
+    def propose(self, layer: Layer, target: Target | None) -> tuple[ChangeLayout] | Declined:  # noqa: ARG002
+        if declined := self.excluded(layer.op):
+            return declined
+        if layer.operator is None:
+            return Declined("{} has no layout of its own, it takes its input's", layer.op)
+        kernel = self._kernel(layer.op)
+        assert kernel is not None, "that is asked above"
         return uncompiled(layer, self.data, kernel) or (_change(data=self.data, kernel=kernel),)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from corecast.model import Layer
+from corecast.model import WEIGHTED, Layer
 from corecast.model.target import Target
 from corecast.recipe import Action, Declined, Property, Tune
 
@@ -28,6 +28,11 @@ class TuneSchedule(Action):
     @property
     def properties(self) -> tuple[Property, ...]:
         return ("schedule",)
+
+    def excluded(self, op: str | None) -> Declined | None:
+        if op is None or op in WEIGHTED or op == "matmul":
+            return None
+        return Declined("{} has no multiply-add that a matrix unit could do", op)
 
     def propose(self, layer: Layer, target: Target | None) -> tuple[Tune] | Declined:  # noqa: ARG002
         if layer.operator is None and layer.op != "matmul":

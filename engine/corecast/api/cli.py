@@ -18,7 +18,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from corecast.api import converting, doctor, explaining, reading, scaffold, sharing, testing, tuning
+from corecast.api import checking, converting, doctor, explaining, reading, scaffold, sharing, testing, tuning
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 app.command("count")(reading.count_layers)
 app.command()(reading.layers)
-app.command()(reading.check)
-app.command()(reading.fmt)
+app.command()(checking.check)
+app.command()(checking.fmt)
 app.command()(reading.plan)
 app.command()(explaining.explain)
 app.command()(explaining.names)

@@ -20,7 +20,7 @@ class Note(BaseModel):
 
 
 class Finding(BaseModel):
-    """A problem as `check --json` prints it; lines and columns count from one."""
+    """What `check --json` prints of a problem; places count from one. `--fix` takes away what is `fixable`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,9 +32,10 @@ class Finding(BaseModel):
     message: str
     help: str | None
     notes: tuple[Note, ...] = ()
+    fixable: bool = False
 
     @classmethod
-    def of(cls, problem: Problem) -> Finding:
+    def of(cls, problem: Problem, *, fixable: bool = False) -> Finding:
         span = problem.span
         notes = tuple(
             Note(file=place.source.name, line=place.line, column=place.column, message=remark)
@@ -49,6 +50,7 @@ class Finding(BaseModel):
             message=problem.message,
             help=problem.help,
             notes=notes,
+            fixable=fixable,
         )
 
 

@@ -1,9 +1,9 @@
-"""The commands that change nothing: count, layers, check, fmt, plan, compile."""
+"""The commands that read a model and change nothing: count, layers, plan, compile."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from corecast.adapters.door import Adapter, find_adapter
 from corecast.adapters.toolchain import refuse_other_ir
-from corecast.api.library import find_recipe, library
 from corecast.api.options import (
     FunctionName,
     IrName,
@@ -31,11 +30,9 @@ from corecast.api.options import (
     target_of,
     write_whole,
 )
-from corecast.api.printed import Finding, PrintedPass
+from corecast.api.printed import PrintedPass
 from corecast.api.recipes import read_recipe
-from corecast.lang import CorecastError, Problem, parse
-from corecast.lang.format import format
-from corecast.lang.nodes import Scalar
+from corecast.lang import Problem
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, count, format_table
 from corecast.plan import PlanError, describe, format_plan
@@ -99,55 +96,6 @@ def layers(
         reporter.json(format_table(table))
     else:
         reporter.show(layers_table(layer for layer in table.layers if not op or layer.op in op))
-
-
-def check(
-    rules: Annotated[list[str], typer.Argument(metavar="RULES...")],
-    param: Params = None,
-    packs: Packs = None,
-    json_: Json = False,
-) -> None:
-    """Read rules files, with all that they use, and report every problem in them."""
-    reporter = Reporter()
-    params = parse_params(param)
-    problems = [problem for name in rules for problem in _problems(name, params, packs or ())]
-    if json_:
-        reporter.json(json.dumps([Finding.of(problem).model_dump() for problem in problems], indent=2))
-    elif problems:
-        raise CorecastError(problems)
-    else:
-        reporter.text(f"{len(rules)} rules files, no problems")
-    if problems:
-        raise typer.Exit(CorecastError.exit_status)
-
-
-def _problems(rules: str, params: Mapping[str, Scalar], packs: Sequence[Path]) -> tuple[Problem, ...]:
-    try:
-        read_recipe(rules, params=params, packs=packs)
-    except CorecastError as error:
-        return error.problems
-    return ()
-
-
-def fmt(
-    rules: Annotated[list[str], typer.Argument(metavar="RULES...")],
-    check_only: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")
-    ] = False,
-) -> None:
-    """Print rules files the one way that they are printed, and write them back."""
-    reporter = Reporter()
-    changed = []
-    for name in rules:
-        source, _ = find_recipe(name, library())
-        text = format(parse(source))
-        if text != source.text:
-            changed.append(name)
-            if not check_only:
-                write_whole(source.path or Path(name), text)
-            reporter.text(f"{name}: {'would be' if check_only else 'was'} reformatted")
-    if check_only and changed:
-        raise typer.Exit(1)
 
 
 def plan(

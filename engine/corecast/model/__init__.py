@@ -2,7 +2,7 @@
 
 from corecast.model.count import Count, count
 from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, Signature, Summarise
-from corecast.model.operators import DEFAULT_KERNELS, MOVES, SAYS_ALIKE, WEIGHTED, Operator
+from corecast.model.operators import CONVOLUTIONS, DEFAULT_KERNELS, MOVES, SAYS_ALIKE, WEIGHTED, Operator
 from corecast.model.target import Support, Target
 from corecast.model.targets import TargetError, find_target, known_targets
 from corecast.model.tensor import TensorType, dtype_bits, is_lossless
@@ -10,6 +10,7 @@ from corecast.model.text import TableError, format_table, parse_table
 from corecast.model.weights import WeightSummary
 
 __all__ = [
+    "CONVOLUTIONS",
     "DEFAULT_KERNELS",
     "MOVES",
     "SAYS_ALIKE",

@@ -54,6 +54,8 @@ WEIGHTED = {
     )
 }
 
+CONVOLUTIONS = frozenset(name for name, operator in WEIGHTED.items() if operator.has_layout)
+
 # The kernel layout that belongs to a data layout where a recipe names none: what TOPI and the tensor-core libraries
 # take, and for HWNC what the original ConvertLayout chose ("HWOI, always").
 DEFAULT_KERNELS = {

@@ -1,6 +1,6 @@
 """Plans: which layers a recipe selects, what it decides about them, why, and what that will cost. No IR in here."""
 
-from corecast.plan.decide import PlanError, plan
+from corecast.plan.decide import PlanError, plan, trial
 from corecast.plan.describe import at_run_time, describe, predicted, size_in_memory
 from corecast.plan.diff import PlanDiff, diff
 from corecast.plan.explain import Explanation, explain
@@ -41,4 +41,5 @@ __all__ = [
     "predicted",
     "read_plan",
     "size_in_memory",
+    "trial",
 ]

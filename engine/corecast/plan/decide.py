@@ -65,6 +65,16 @@ def plan(
     return _Cascade(recipe, table, target).plan(Steps(len(recipe.rules) + 1, progress))
 
 
+def trial(recipe: Recipe, table: LayerTable, target: Target | None = None) -> tuple[Plan, list[Problem]]:
+    """What is decided, whether the model keeps the contracts of the recipe or not; and all that it shows of them."""
+    cascade = _Cascade(recipe, table, target)
+    try:
+        decided = cascade.plan(Steps(len(recipe.rules) + 1, None))
+    except PlanError as error:
+        decided = error.plan
+    return decided, cascade.problems + cascade.warnings
+
+
 # Which decision holds for each layer. Those of one request are the same object, by which they are known.
 Decided = dict[Property, dict[int, Decision]]
 

@@ -8,11 +8,11 @@ holds.
 from __future__ import annotations
 
 from corecast.model import WeightSummary
-from corecast.recipe import weight_function
+from corecast.recipe import Positive, Share, weight_function
 
 
 @weight_function
-def max_abs(weight: WeightSummary) -> float | None:
+def max_abs(weight: WeightSummary) -> Positive | None:
     """The largest absolute value: `max_abs(weight) > 6e4` is more than float16 holds."""
     if weight.min is None or weight.max is None:
         return None
@@ -38,18 +38,18 @@ def mean(weight: WeightSummary) -> float | None:
 
 
 @weight_function
-def mean_abs(weight: WeightSummary) -> float | None:
+def mean_abs(weight: WeightSummary) -> Positive | None:
     """The mean of the absolute values: `max_abs(weight) > 50 * mean_abs(weight)` is a weight with outliers."""
     return weight.mean_abs
 
 
 @weight_function
-def zeros(weight: WeightSummary) -> float | None:
+def zeros(weight: WeightSummary) -> Share | None:
     """The share of zeros, from 0 to 1: `zeros(weight) > 0.5` is a sparse weight."""
     return weight.zeros
 
 
 @weight_function
-def nans(weight: WeightSummary) -> float | None:
+def nans(weight: WeightSummary) -> Share | None:
     """The share of NaN, from 0 to 1: `nans(weight) > 0` is a broken weight."""
     return weight.nans

@@ -6,10 +6,11 @@ this file stay as they are.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -62,8 +63,33 @@ class Action(BaseModel):
         one of them is asked.
         """
 
+    def excluded(self, op: str | None) -> Declined | None:  # noqa: ARG002
+        """Why this applies to no call of an operator, in whichever model; None where it may.
+
+        For `None` instead of an operator: why it applies to no call of any.
+        """
+        return None
+
+    def objection(self, target: Target) -> str | None:  # noqa: ARG002
+        """Why this applies to no layer on a target; None where it may."""
+        return None
+
 
 Value = None | bool | int | float | str | tuple[int | float | str, ...]
+
+
+@dataclass(frozen=True)
+class Within:
+    """What is known of a number, beside its type in the annotation of a predicate or function: both ends included."""
+
+    low: float
+    high: float = math.inf
+
+
+Natural: TypeAlias = Annotated[int, Within(0)]
+Size: TypeAlias = Natural | str | None  # the name of a dynamic size is a text
+Share: TypeAlias = Annotated[float, Within(0, 1)]
+Positive: TypeAlias = Annotated[float, Within(0)]
 
 
 @dataclass(frozen=True)
@@ -71,12 +97,14 @@ class Predicate:
     """A word of conditions: a function from a layer to a value, None where the layer has no such thing.
 
     `placed` says that the value depends on where the layer stands or what it is called, and not only on what its
-    structural hash covers: operator, attributes, types and neighbours.
+    structural hash covers: operator, attributes, types and neighbours. `operators` are those that can have such a
+    thing, where not all can. What the function says that it returns (`Natural | None`) is what `corecast check` knows.
     """
 
     word: str
     value: Callable[[Layer], Value]
     placed: bool = False
+    operators: frozenset[str] | None = None
 
     @property
     def doc(self) -> str:
@@ -86,6 +114,11 @@ class Predicate:
 def predicate(value: Callable[[Layer], Value]) -> Predicate:
     """Make the decorated function a word of the same name; equal layers must get equal values."""
     return Predicate(value.__name__, value)
+
+
+def predicate_of(operators: Iterable[str]) -> Callable[[Callable[[Layer], Value]], Predicate]:
+    """The same for a word about something that only these operators have."""
+    return lambda value: Predicate(value.__name__, value, operators=frozenset(operators))
 
 
 def placed_predicate(value: Callable[[Layer], Value]) -> Predicate:
