@@ -16,6 +16,8 @@ import pytest
 
 OURS = ("corecast", "_corecast")  # the checkout's own editable install
 TVM = ("tvm", "apache_tvm")
+# What deciding needs: lark, pyyaml, and pydantic with its own four.
+DECIDING = ("lark", "yaml", "_yaml", "pydantic", "annotated_types", "typing_extensions", "typing_inspection")
 
 # Parse, resolve, plan and explain a recipe that came in the wheel, on a model that is four lines of text.
 PLAN = '''
@@ -34,6 +36,17 @@ decided = plan(recipe, table)
 for layer in ("nn.conv2d#0", "nn.conv2d#1"):
     print(explain(recipe, table, decided, table.by_id[layer]))
 '''
+
+# The same with a recipe of one's own, and the plan out and in again.
+DECIDE = PLAN.replace('read_recipe("origin", table)', 'read_recipe(Source("own.rules", RULES), table)').replace(
+    "import explain,", "import Source, explain,"
+)
+DECIDE = f"""
+RULES = "skip nn.conv2d #0\\nmatch nn.conv2d #k, set layout HWNC, cast int4 unless skipped"
+{DECIDE}
+from corecast.plan import format_plan, parse_plan
+assert parse_plan(format_plan(decided)) == decided
+"""
 
 LOADED = """
 import json, sys
@@ -73,21 +86,28 @@ def without_tvm(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Instal
     return _install(wheel, tmp_path_factory.mktemp("without_tvm"), without=TVM)
 
 
-def _install(wheel: Path, home: Path, without: Sequence[str]) -> Installed:
+@pytest.fixture(scope="session")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel as `pip install --no-deps` leaves it, with lark, pydantic and pyyaml."""
+    return _install(wheel, tmp_path_factory.mktemp("bare"), without=(), only=DECIDING)
+
+
+def _install(wheel: Path, home: Path, without: Sequence[str], only: Sequence[str] = ("",)) -> Installed:
     """Make an environment whose dependencies are links to ours, so that it costs a second and no network."""
     environment, folder, needed = home / "venv", home / "elsewhere", home / "needed"
     folder.mkdir()
     needed.mkdir()
     for path in map(Path, {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}):
         for entry in path.iterdir():
-            if not entry.name.startswith((*OURS, *without)):
+            if entry.name.startswith(tuple(only)) and not entry.name.startswith((*OURS, *without)):
                 (needed / entry.name).symlink_to(entry)
     made = _run([sys.executable, "-m", "venv", "--without-pip", str(environment)], home)
     assert made.returncode == 0, made.stderr
     (site,) = environment.glob("lib/python3.*/site-packages")
     (site / "needed.pth").write_text(f"{needed}\n", encoding="utf-8")
     python = str(environment / "bin" / "python")
-    put = _run([python, "-I", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], folder)
+    pip = [sys.executable, "-I", "-m", "pip", "--python", python]
+    put = _run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], folder)
     assert put.returncode == 0, put.stderr
     return Installed(environment, folder)
 
@@ -119,6 +139,25 @@ def test_a_recipe_of_the_wheel_plans_and_explains(anywhere: Installed) -> None:
     stem, body = told.split("nn.conv2d#1 (weight body)\n")
     assert "  keep layout (skip nn.conv2d #0, line 2)\n" in stem
     assert "  set layout HWNC (line 3): applied\n" in body
+
+
+def test_deciding_needs_lark_pydantic_and_pyyaml(bare: Installed) -> None:
+    told = bare.python(DECIDE)
+    assert "  keep layout (skip nn.conv2d #0, line 1)\n" in told
+    assert "  cast int4 unless skipped (line 2): applied\n" in told
+
+
+def test_versions_need_packaging_and_say_so(bare: Installed) -> None:
+    """A recipe that bounds the version of what is there, and a pack, which has a version itself."""
+    code = """
+from corecast.api import Source, read_recipe
+for source in (Source("own.rules", "requires lark >= 1\\nmatch nn.conv2d, keep"), "origin"):
+    try:
+        read_recipe(source)
+    except ModuleNotFoundError as error:
+        print(error.name)
+"""
+    assert bare.python(code).split() == ["packaging", "packaging"]
 
 
 def test_planning_loads_no_tvm_no_numpy_and_no_onnx(installed: Installed) -> None:

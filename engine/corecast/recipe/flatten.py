@@ -12,9 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from packaging.specifiers import InvalidSpecifier
-from packaging.version import InvalidVersion
-
 from corecast.lang import nodes, parse_readable
 from corecast.lang.nodes import Scalar
 from corecast.lang.problems import Problem, RulesError
@@ -280,7 +277,7 @@ class _Flattener:
             elif not within(unit.version, bounds):
                 message = f"`{unit.name}` {unit.version} is here, and {bounds} is asked for"
                 self._report("version-clash", message, use.span, notes=unit.says_version)
-        except (InvalidSpecifier, InvalidVersion):
+        except ValueError:
             self._report("bad-version", f"{bounds} is not a version bound", use.span)
 
     def _check_same(self, unit: _Unit, use: nodes.Use, part: Part) -> None:

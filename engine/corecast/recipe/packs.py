@@ -10,15 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Protocol
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from corecast.lang.problems import Problem, RulesError, nearest
 from corecast.lang.source import Source, Span
 from corecast.recipe.document import Document, read_document
-from corecast.recipe.versions import installed_outside, within
+from corecast.recipe.versions import as_bounds, as_licence, as_version, installed_outside, within
 
 PACK_FILE = "pack.yaml"
 SUFFIX = ".rules"
@@ -27,22 +24,22 @@ BESIDE = "beside the rules"
 
 def _version(text: str) -> str:
     try:
-        return str(Version(text))
-    except InvalidVersion:
+        return as_version(text)
+    except ValueError:
         raise ValueError(f"{text} is no version; write it as in 1.0") from None
 
 
 def _bounds(text: str) -> str:
     try:
-        return str(SpecifierSet(text))
-    except InvalidSpecifier:
+        return as_bounds(text)
+    except ValueError:
         raise ValueError(f"{text} is no version bound; write it as in >=1.0,<2") from None
 
 
 def _licence(text: str) -> str:
     try:
-        return str(canonicalize_license_expression(text))
-    except InvalidLicenseExpression:
+        return as_licence(text)
+    except ValueError:
         help = "write an SPDX expression such as Apache-2.0, or LicenseRef- and a name of your own"
         raise ValueError(f"{text} is no licence that is known; {help}") from None
 

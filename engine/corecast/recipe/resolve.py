@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Literal
 
-from packaging.specifiers import InvalidSpecifier
-from packaging.version import InvalidVersion
 from pydantic import ValidationError
 
 from corecast.lang import nodes
@@ -78,7 +76,7 @@ class _Resolver:
         bounds = bounds_text(requirement.bounds)
         try:
             installed = installed_outside(requirement.package, bounds)
-        except (InvalidSpecifier, InvalidVersion):
+        except ValueError:
             self._report("bad-version", f"{bounds} is not a version bound", requirement.span)
             return
         if installed:
