@@ -25,6 +25,7 @@ from corecast.adapters.relax import prepare, survey
 from corecast.api import read_recipe
 from corecast.api.library import library, recipe_root
 from corecast.api.proving import Proof, prove, with_validation
+from corecast.api.recipes import read_flat
 from corecast.lang import CorecastError
 from corecast.model import Layer, LayerTable
 from corecast.plan import Plan, Selection
@@ -107,7 +108,7 @@ def _measure(recipe: str, specimen: Specimen) -> str:
         raise SystemExit(f"{recipe} on {specimen}: {proof.verification}")
     pack = library().find(recipe)
     assert pack is not None
-    validation = proof.validation(str(specimen))
+    validation = proof.validation(str(specimen), read_flat(recipe)[0])
     text = with_validation(pack.document, validation)
     (recipe_root() / recipe / "pack.yaml").write_text(text, encoding="utf-8")
     measured = [f"{validation.error:.1e}", proof.verification.verdict, f"{perf_counter() - start:.0f}"]

@@ -296,6 +296,7 @@ def test_what_a_pack_was_proven_on_is_part_of_it(tmp_path: Path) -> None:
     proof = """validated_with:
 - model: resnet50.onnx
   fingerprint: sha256:FINGERPRINT
+  recipe: sha256:FINGERPRINT
   target: llvm
   tvm: 0.27.0.post1
   error: 6.57e-07

@@ -14,8 +14,9 @@ from corecast.adapters.relax import Conversion, Model, apply, write_bundle
 from corecast.api.conversion import verify_bundle
 from corecast.model import LayerTable, Target
 from corecast.plan import plan
-from corecast.recipe import Recipe
+from corecast.recipe import Flat, Recipe
 from corecast.recipe.document import Document
+from corecast.recipe.lock import digest_of
 from corecast.recipe.packs import PackInfo, Validation
 from corecast.verify import Verification
 
@@ -30,8 +31,8 @@ class Proof:
     conversion: Conversion
     verification: Verification
 
-    def validation(self, name: str) -> Validation:
-        """The entry for `validated_with`. Only of a proof that passed.
+    def validation(self, name: str, recipe: Flat) -> Validation:
+        """The entry for `validated_with`, of a proof that passed: what the model is called there, and by what recipe.
 
         Time is not taken here: what TVM makes of a model before it is tuned says nothing of the recipe.
         """
@@ -39,6 +40,7 @@ class Proof:
         return Validation(
             model=name,
             fingerprint=self.conversion.before.fingerprint,
+            recipe=digest_of(recipe),
             target=HOST,
             tvm=version("apache-tvm"),
             error=float(f"{self.verification.error.max_relative:.2e}"),

@@ -31,7 +31,7 @@ from corecast.lang import Problem, RulesError, nodes
 from corecast.lang.spell import format_selector, format_value
 from corecast.recipe import Flat, FolderShelf, Library, Pack
 from corecast.recipe.lock import SUFFIX as LOCK
-from corecast.recipe.lock import format_lock, lock_of
+from corecast.recipe.lock import digest_of, format_lock, lock_of
 from corecast.recipe.origins import format_resolved
 from corecast.recipe.packs import PACK_FILE
 from corecast.report import Reporter, rows_table
@@ -107,8 +107,9 @@ def _page(flat: Flat) -> Iterator[str]:
             case nodes.Rule():
                 yield f"  rule     {statement.label}, {statement.span.source.name}:{statement.span.line}"
     for proof in info.validated_with if info else ():
-        seconds = f", {proof.seconds:g} s a run" if proof.seconds else ""
-        yield f"  proven   on {proof.model} for {proof.target}, TVM {proof.tvm}: error {proof.error:.2e}{seconds}"
+        measured = f"error {proof.error:.2e}" + (f", {proof.seconds:g} s a run" if proof.seconds else "")
+        changed = "" if proof.recipe == digest_of(flat) else "; what it says has changed since"
+        yield f"  proven   on {proof.model} for {proof.target}, TVM {proof.tvm}: {measured}{changed}"
 
 
 @recipes_app.command("prove")
@@ -140,7 +141,7 @@ def prove_(
     reporter.text(str(proof.verification))
     if proof.verification.verdict != "pass":
         raise typer.Exit(1)
-    validation = proof.validation(name or original.name)
+    validation = proof.validation(name or original.name, read_flat(folder, packs=packs or ())[0])
     write_whole(folder / PACK_FILE, with_validation(pack.document, validation))
     reporter.text(f"{folder / PACK_FILE}: proven on {validation.model}")
 

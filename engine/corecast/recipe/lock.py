@@ -109,6 +109,12 @@ def _locked(source: Source) -> LockedFile:
     return LockedFile(sha256=_digest(source.text), statements=statements)
 
 
+def digest_of(flat: Flat) -> str:
+    """A digest of what a recipe says with all that it uses, whatever its comments, spacing and versions."""
+    said = (_bare(item) for item in flat.file.statements if not isinstance(item, nodes.Header))
+    return f"sha256:{_digest(''.join(said))}"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -48,6 +48,7 @@ PACK_NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*"
 PackName = Annotated[str, Field(pattern=f"^{PACK_NAME}$")]
 VersionText = Annotated[str, AfterValidator(_version)]
 Bounds = Annotated[str, AfterValidator(_bounds)]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
@@ -65,12 +66,14 @@ class Requirements(_Part):
 class Validation(_Part):
     """A model that the recipe was proven on: what was measured, and with what.
 
-    `error` is the largest difference in units of the largest value, as `corecast verify` prints it; `seconds` is one
-    run of the converted model on the target.
+    `recipe` is the digest of what the recipe said then; one that says something else is not proven by it. `error` is the
+    largest difference in units of the largest value, as `corecast verify` prints it; `seconds` is one run of the
+    converted model on the target.
     """
 
     model: str
-    fingerprint: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    fingerprint: Digest
+    recipe: Digest
     target: str
     tvm: VersionText
     error: Annotated[float, Field(ge=0)]
