@@ -188,7 +188,8 @@ def find_adapter(ir: str) -> Adapter[Any]:
         message = f"there is no adapter for `{ir}`"
         raise AdapterError(Problem("unknown-adapter", message, help=unknown("adapters", ir, list(known))))
     owner, point = known[ir]
-    found = loaded(owner, point)
+    # What ours lacks is a dependency of Corecast, and told as such.
+    found = point.load() if owner == OURS else loaded(owner, point)
     if not (isinstance(found, type) and issubclass(found, Adapter)) or found.ir != ir:
         message = f"`{point.value}`, which {owner} adds, is no adapter of the IR `{ir}`"
         help = "it has to be a subclass of `corecast.adapters.door.Adapter` whose `ir` is the entry point's name"
