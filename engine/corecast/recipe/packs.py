@@ -66,8 +66,8 @@ class Requirements(_Part):
 class Validation(_Part):
     """A model that the recipe was proven on: what was measured, and with what.
 
-    `recipe` is the digest of what the recipe said then; one that says something else is not proven by it. `error` is the
-    largest difference in units of the largest value, as `corecast verify` prints it; `seconds` is one run of the
+    `recipe` is the digest of what the recipe said then; one that says something else is not proven by it. `error` is
+    the largest difference in units of the largest value, as `corecast verify` prints it; `seconds` is one run of the
     converted model on the target.
     """
 

@@ -1,4 +1,4 @@
-"""Runs docs/language.md: what each word changes on the network that the page begins with, as the cases of the plan do."""
+"""Runs docs/language.md: what each word changes on the network that the page begins with, as cases of the plan do."""
 
 from __future__ import annotations
 
