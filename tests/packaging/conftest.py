@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from environments import Installed, install
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,3 +21,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (built,) = folder.iterdir()
     return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel with everything it needs."""
+    return install(wheel, tmp_path_factory.mktemp("installed"), without=())

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import pytest
+from environments import Installed, install
 
-OURS = ("corecast", "_corecast")  # the checkout's own editable install
 TVM = ("tvm", "apache_tvm")
 # What deciding needs: lark, pyyaml, and pydantic with its own four.
 DECIDING = ("lark", "yaml", "_yaml", "pydantic", "annotated_types", "typing_extensions", "typing_inspection")
@@ -56,65 +50,16 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-@dataclass(frozen=True)
-class Installed:
-    """A virtual environment that the wheel was installed in, and a folder of its own to run things from."""
-
-    environment: Path
-    folder: Path
-
-    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment."""
-        return _run([str(self.environment / "bin" / command), *arguments], self.folder)
-
-    def python(self, code: str) -> str:
-        """Run code in isolation and return what it printed."""
-        done = self.run("python", "-I", "-c", code)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
-@pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel with everything it needs."""
-    return _install(wheel, tmp_path_factory.mktemp("installed"), without=())
-
-
 @pytest.fixture(scope="session")
 def without_tvm(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel with everything it needs except TVM."""
-    return _install(wheel, tmp_path_factory.mktemp("without_tvm"), without=TVM)
+    return install(wheel, tmp_path_factory.mktemp("without_tvm"), without=TVM)
 
 
 @pytest.fixture(scope="session")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel as `pip install --no-deps` leaves it, with lark, pydantic and pyyaml."""
-    return _install(wheel, tmp_path_factory.mktemp("bare"), without=(), only=DECIDING)
-
-
-def _install(wheel: Path, home: Path, without: Sequence[str], only: Sequence[str] = ("",)) -> Installed:
-    """Make an environment whose dependencies are links to ours, so that it costs a second and no network."""
-    environment, folder, needed = home / "venv", home / "elsewhere", home / "needed"
-    folder.mkdir()
-    needed.mkdir()
-    for path in map(Path, {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}):
-        for entry in path.iterdir():
-            if entry.name.startswith(tuple(only)) and not entry.name.startswith((*OURS, *without)):
-                (needed / entry.name).symlink_to(entry)
-    made = _run([sys.executable, "-m", "venv", "--without-pip", str(environment)], home)
-    assert made.returncode == 0, made.stderr
-    (site,) = environment.glob("lib/python3.*/site-packages")
-    (site / "needed.pth").write_text(f"{needed}\n", encoding="utf-8")
-    python = str(environment / "bin" / "python")
-    pip = [sys.executable, "-I", "-m", "pip", "--python", python]
-    put = _run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], folder)
-    assert put.returncode == 0, put.stderr
-    return Installed(environment, folder)
-
-
-def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    plain = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP_", "VIRTUAL_ENV"))}
-    return subprocess.run(command, cwd=folder, env=plain, capture_output=True, text=True, check=False)
+    return install(wheel, tmp_path_factory.mktemp("bare"), without=(), only=DECIDING)
 
 
 @pytest.fixture(params=["installed", "without_tvm"])

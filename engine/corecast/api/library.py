@@ -50,19 +50,19 @@ def installed_packs() -> Mapping[str, tuple[Path, str]]:
     """The packs of installed distributions, with their folders; found without importing, and so running, anything.
 
     A distribution names each of its packs by an entry point `corecast.recipes`: the pack's name, and the package whose
-    folder it is (`acme-resnet = "acme_recipes.resnet"`).
+    folder it is (`acme-resnet = "acme_recipes.acme-resnet"`; Python need not be able to import it).
     """
     packs: dict[str, tuple[Path, str]] = {}
     for owner, point in installed(GROUP):
         if point.name in packs:
             raise ExtensionError.taken(f"the pack `{point.name}`", packs[point.name][1], owner)
-        packs[point.name] = (_folder_of(point.module), owner)
+        packs[point.name] = (_folder_of(point.value), owner)
     return packs
 
 
-def _folder_of(module: str) -> Path:
+def _folder_of(package: str) -> Path:
     """The folder of a package, which need not exist; only the top of its name is looked up, which imports nothing."""
-    top, *inner = module.split(".")
+    top, *inner = package.split(".")
     spec = find_spec(top)
     roots = (spec.submodule_search_locations if spec else None) or [top]
     folders = [Path(root, *inner) for root in roots]
