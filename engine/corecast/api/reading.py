@@ -29,13 +29,14 @@ from corecast.api.options import (
     plan_in,
     target_of,
     write_whole,
+    writing,
 )
 from corecast.api.printed import PrintedPass
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, count, format_table
-from corecast.plan import PlanError, describe, format_plan
+from corecast.plan import Plan, PlanError, describe, format_plan
 from corecast.plan import diff as compare
 from corecast.plan import plan as make_plan
 from corecast.report import Reporter, counts_table, layers_table
@@ -108,6 +109,10 @@ def plan(
         Path | None,
         typer.Option("--diff", help="Show what differs from this plan instead, and exit with 1 if anything does."),
     ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option("--overlay", help="Write a copy of an ONNX model with the plan on its nodes, for graph viewers."),
+    ] = None,
     target: TargetName = None,
     param: Params = None,
     packs: Packs = None,
@@ -134,6 +139,8 @@ def plan(
             reporter.note(str(warning))
     if output:
         _write_plan(output, format_plan(decided))
+    if overlay:
+        _write_overlay(model, table, decided, overlay, reporter)
     difference = compare(older, decided) if older else None
     if json_:
         reporter.json((difference or decided).model_dump_json(indent=2))
@@ -141,6 +148,18 @@ def plan(
         reporter.text(str(difference) if difference else describe(decided, table))
     if difference and not difference.is_empty:
         raise typer.Exit(1)
+
+
+def _write_overlay(model: str, table: LayerTable, decided: Plan, path: Path, reporter: Reporter) -> None:
+    from corecast.adapters.onnx.overlay import write_overlay
+
+    if not model.endswith(".onnx") or path.resolve() == Path(model).resolve():
+        help = "give the ONNX file, and another name for its copy"
+        message = "a plan is written on a copy of an ONNX model"
+        raise UsageError(Problem("no-overlay", message, help=help, place=str(path)))
+    with writing(path):
+        written = write_overlay(model, table, decided, path)
+    reporter.note(f"{path}: the plan stands on {written} nodes")
 
 
 def _write_plan(path: Path, text: str) -> None:
