@@ -126,7 +126,9 @@ class Conditions:
                 text = nodes.settled(pattern)
                 whole = re.compile(translate(text) if kind == "like" else text).fullmatch
                 values = self._column(inner, columns)
-                return [any(whole(text) is not None for text in _texts(value)) for value in values]
+                return [
+                    whole(value) is not None if isinstance(value, str) else _any_text(value, whole) for value in values
+                ]
             case nodes.Relation():
                 return self.related(expression, columns[0])
             case nodes.Parameter():
@@ -203,11 +205,9 @@ def _reads_weights(expression: nodes.Expression) -> bool:
     return isinstance(expression, nodes.Call) or any(map(_reads_weights, operands(expression)))
 
 
-def _texts(value: Value) -> Sequence[str]:
-    """The texts in a value: of a list, each that is one."""
-    if isinstance(value, str):
-        return (value,)
-    return [item for item in value if isinstance(item, str)] if isinstance(value, tuple) else ()
+def _any_text(value: Value, whole: Callable[[str], object]) -> bool:
+    """Whether a pattern meets one of the texts in a list."""
+    return isinstance(value, tuple) and any(isinstance(item, str) and whole(item) is not None for item in value)
 
 
 def show(value: Value) -> str:
