@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +27,7 @@ from corecast.adapters.toolchain import Ir, refuse_other_ir
 from corecast.adapters.weights_file import Array, read_weights, write_weights
 from corecast.adapters.whole import whole_file, whole_folder
 from corecast.lang.problems import CorecastError, Problem
+from corecast.model.files import FormatVersion, first_objection
 from corecast.plan import Plan, Prediction, format_plan, read_plan
 from corecast.recipe import Tune
 from corecast.verify import Verification
@@ -46,7 +47,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corecast_bundle: Literal[1] = 1
+    corecast_bundle: FormatVersion = 1
     ir: Ir = "relax"  # the first bundles did not say
     corecast: str
     tvm: str
@@ -176,8 +177,7 @@ def _part(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _damaged(path, f"it cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _damaged(path, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+        raise _damaged(path, first_objection(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
 

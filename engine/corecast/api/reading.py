@@ -36,6 +36,7 @@ from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, count, format_table
+from corecast.model.files import first_objection
 from corecast.plan import Plan, PlanError, describe, format_plan
 from corecast.plan import diff as compare
 from corecast.plan import plan as make_plan
@@ -274,8 +275,7 @@ def saved_table(path: Path) -> LayerTable | None:
     try:
         return LayerTable.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _no_table(path, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+        raise _no_table(path, first_objection(error)) from error
 
 
 def _no_table(path: Path, reason: str) -> UsageError:

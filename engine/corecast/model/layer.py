@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from corecast.model.files import FormatVersion
 from corecast.model.operators import WEIGHTED, Operator
 from corecast.model.tensor import TensorType
 from corecast.model.weights import WeightSummary
@@ -204,7 +205,7 @@ class LayerTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: FormatVersion = 1
     model: str
     ir: str
     arguments: dict[str, TensorType]

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import WEIGHTED
+from corecast.model.files import first_objection
 from corecast.plan.ids import compress, expand, place_of
 from corecast.plan.plan import Anchor, Because, Decision, Placed, Plan, PlannedLayer, RequestOutcome, RuleOutcome
 from corecast.recipe import PROPERTIES, ChangeLayout, Property
@@ -154,8 +155,7 @@ def parse_plan(text: str, name: str = "<string>") -> Plan:
     except KeyError as error:
         raise _damaged(name, f"`{error.args[0]}` is missing") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _damaged(name, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+        raise _damaged(name, first_objection(error)) from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise _damaged(name, f"{line}{error.problem}") from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from corecast.lang.nodes import Scalar
+from corecast.model.files import FormatVersion
 from corecast.recipe import Edit, Property, Recipe
 
 
@@ -159,7 +160,7 @@ class Plan(_Part):
     compared with.
     """
 
-    version: Literal[1] = 1
+    version: FormatVersion = 1
     model: ModelId
     recipe: RecipeId
     target: str | None = None

@@ -11,7 +11,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
@@ -27,6 +27,7 @@ from corecast.adapters.onnx.survey import survey
 from corecast.adapters.source import ModelError, Origin
 from corecast.adapters.whole import whole_files
 from corecast.lang.problems import CorecastError, Problem
+from corecast.model.files import FormatVersion, first_objection
 from corecast.plan import Plan, Prediction, format_plan
 from corecast.plan.file import parse_plan
 
@@ -49,7 +50,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corecast_onnx: Literal[1] = 1
+    corecast_onnx: FormatVersion = 1
     corecast: str
     onnx: str
     model: str
@@ -201,7 +202,7 @@ def read_model(path: str | Path) -> Converted:
     try:
         report = Report.model_validate_json(told[REPORT])
     except ValidationError as error:
-        message = f"what {path} says of its conversion is damaged: {error.errors()[0]['msg']}"
+        message = f"what {path} says of its conversion is damaged: {first_objection(error)}"
         raise ModelFileError(Problem("damaged-report", message, help="make it anew")) from error
     return Converted(path, plan, model, report)
 
