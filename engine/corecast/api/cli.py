@@ -18,7 +18,18 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from corecast.api import checking, converting, doctor, explaining, reading, scaffold, sharing, testing, tuning
+from corecast.api import (
+    bisecting,
+    checking,
+    converting,
+    doctor,
+    explaining,
+    reading,
+    scaffold,
+    sharing,
+    testing,
+    tuning,
+)
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
@@ -41,6 +52,7 @@ app.command()(explaining.names)
 app.command("compile")(reading.compile_)
 app.command("apply")(converting.apply_)
 app.command("verify")(converting.verify)
+app.command("bisect")(bisecting.bisect_)
 app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
 app.add_typer(sharing.recipes_app, name="recipes")

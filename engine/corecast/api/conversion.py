@@ -14,12 +14,10 @@ from corecast.adapters.relax import (
     Bundle,
     BundleError,
     Model,
-    before_softmax,
-    emulate,
-    emulated_dtypes,
     load,
     survey,
 )
+from corecast.api.comparing import HOST, Pair, runner
 from corecast.backends import (
     BuildError,
     Records,
@@ -32,11 +30,10 @@ from corecast.backends import (
     unrunnable,
 )
 from corecast.lang import Problem
-from corecast.model import LayerTable, Target, find_target
+from corecast.model import LayerTable, Target
 from corecast.plan import PlannedLayer, compress
 from corecast.recipe import ChangeDType, ChangeLayout, Keep
-from corecast.report.activity import doing
-from corecast.verify import Verification, inputs_for
+from corecast.verify import Verification
 from corecast.verify import verify as compare
 
 Array = NDArray[np.generic]
@@ -80,50 +77,23 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
     Returns:
         The verdict with its numbers. A bundle whose dtypes this CPU lacks is run with wider carriers (`emulate`).
     """
-    reference = original or original_of(bundle)
-    converted, compared = bundle.model, "outputs"
-    cut = before_softmax(reference), before_softmax(converted)
-    if cut[0] and cut[1] and _result_types(cut[0]) == _result_types(cut[1]):
-        reference, converted, compared = cut[0], cut[1], "outputs before the softmax"
-    coarse = emulated_dtypes(reference)
-    if dtypes := sorted({*coarse, *emulated_dtypes(converted)}):
-        # Both, or a model that was in float16 all along would be compared with another rounding than its own.
-        reference, converted = emulate(reference), emulate(converted)
-        compared += f", {' and '.join(dtypes)} emulated by numpy"
-    host = find_target("llvm")
+    pair = Pair.of(original or original_of(bundle), bundle.model)
+    reference, converted = pair.runnable_original, pair.runnable_converted
     for model in (reference, converted):
-        if problem := unrunnable(model.module, host):
-            return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=compared)
+        if problem := unrunnable(model.module, HOST):
+            return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=str(pair))
     table = _surveyed(bundle)
-    run = _runner(converted, host, "the converted model")
+    run = runner(converted, HOST, "the converted model")
     return compare(
-        _runner(reference, host, "the original")(reference.parameters),
+        runner(reference, HOST, "the original")(reference.parameters),
         run(converted.parameters),
         {layer: run(_disturbed(converted, table, layer)) for layer in _layers_to_disturb(bundle, table)},
-        inputs=inputs_for(survey(reference), seed),
+        inputs=pair.inputs(seed),
         plan=bundle.plan,
         seed=seed,
-        compared=compared,
-        dtypes=coarse,
+        compared=str(pair),
+        dtypes=pair.coarse,
     )
-
-
-Run = Callable[[Mapping[str, Array]], Sequence[Array]]
-
-
-def _runner(model: Model, target: Target, what: str) -> Callable[[Mapping[str, Array]], Run]:
-    """Compile once; each set of parameters then gives a function from inputs to outputs."""
-    with doing(what):
-        executable = build(model.module, target)
-
-    def with_parameters(parameters: Mapping[str, Array]) -> Run:
-        def run(inputs: Mapping[str, Array]) -> Sequence[Array]:
-            with doing(what):
-                return Runner(executable, parameters)(*inputs.values())
-
-        return run
-
-    return with_parameters
 
 
 def _surveyed(bundle: Bundle) -> LayerTable:
@@ -139,10 +109,6 @@ def _surveyed(bundle: Bundle) -> LayerTable:
 
 def _is_changed(layer: PlannedLayer) -> bool:
     return any(not isinstance(decision.edit, Keep) for decision in layer.decisions if decision)
-
-
-def _result_types(model: Model) -> str:
-    return str(model.main.ret_ty)
 
 
 def _layers_to_disturb(bundle: Bundle, table: LayerTable) -> list[str]:

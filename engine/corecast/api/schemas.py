@@ -11,12 +11,14 @@ from pydantic import TypeAdapter
 
 from corecast.api.doctor import Finding as DoctorFinding
 from corecast.api.printed import Finding, PrintedPack, PrintedPass
+from corecast.bisect import Bisection
 from corecast.cases import CaseResult
 from corecast.model import Count, LayerTable
 from corecast.plan import Explanation, Names, Plan, PlanDiff
 from corecast.verify import Verification
 
 PRINTED: dict[str, Any] = {
+    "bisect": Bisection,
     "check": list[Finding],
     "compile": list[PrintedPass],
     "count": list[Count],

@@ -5,7 +5,7 @@ from corecast.adapters.onnx.apply import Conversion, apply
 from corecast.adapters.onnx.compile import Passes, compile_plan
 from corecast.adapters.onnx.load import load
 from corecast.adapters.onnx.model import Model
-from corecast.adapters.onnx.proof import verify_models
+from corecast.adapters.onnx.proof import Pair, verify_models
 from corecast.adapters.onnx.runtime import CannotRunError, runner
 from corecast.adapters.onnx.survey import enumerate_nodes, survey
 from corecast.adapters.onnx.write import (
@@ -28,6 +28,7 @@ __all__ = [
     "ModelError",
     "ModelFileError",
     "Origin",
+    "Pair",
     "Passes",
     "PlanMismatchError",
     "Realised",

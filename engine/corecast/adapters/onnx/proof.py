@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,30 +33,64 @@ def verify_models(plan: Plan, original: Model, converted: Model, seed: int = 0) 
         The verdict with its numbers. Short floats are carried in float32 and rounded after each node (`emulate`).
     """
     controls = dict(_disturbed(plan, original, converted))
-    compared = "outputs"
-    cut = before_softmax(original), before_softmax(converted)
-    if cut[0] and cut[1] and len(cut[0].outputs) == len(cut[1].outputs):
-        reference, converted, compared = cut[0], cut[1], "outputs before the softmax"
+    pair = Pair.of(original, converted)
+    if pair.is_cut:
         controls = {layer: before_softmax(model) or model for layer, model in controls.items()}
-    else:
-        reference = original
-    coarse = emulated_dtypes(reference)
-    if dtypes := sorted({*coarse, *emulated_dtypes(converted)}):
-        compared += f", {' and '.join(dtypes)} rounded after each node"
     try:
         return verify(
-            runner(emulate(reference)),
-            runner(emulate(converted)),
+            runner(emulate(pair.original)),
+            runner(emulate(pair.converted)),
             {layer: partial(_run, model) for layer, model in controls.items()},
-            inputs=inputs_for(survey(original), seed),
+            inputs=pair.inputs(seed),
             plan=plan,
             seed=seed,
-            compared=compared,
-            dtypes=coarse,
+            compared=str(pair),
+            dtypes=pair.coarse,
         )
     except CannotRunError as error:
         reason = "; ".join(problem.message for problem in error.problems)
-        return Verification(verdict="cannot-run-here", reason=reason, seed=seed, compared=compared)
+        return Verification(verdict="cannot-run-here", reason=reason, seed=seed, compared=str(pair))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models with the same outputs: those before their softmaxes where both end in such.
+
+    Attributes:
+        original, converted: as they were given, or cut before the softmaxes.
+        is_cut: whether they are.
+        coarse: the dtypes of the original that are rounded after each node.
+    """
+
+    original: Model
+    converted: Model
+    is_cut: bool
+    coarse: tuple[str, ...]
+
+    @classmethod
+    def of(cls, original: Model, converted: Model) -> Pair:
+        one, other = before_softmax(original), before_softmax(converted)
+        if one and other and len(one.outputs) == len(other.outputs):
+            return cls(one, other, True, tuple(emulated_dtypes(one)))
+        return cls(original, converted, False, tuple(emulated_dtypes(original)))
+
+    def inputs(self, seed: int) -> Mapping[str, Array]:
+        """Seeded inputs that both take. Raises `InputError`."""
+        return inputs_for(survey(self.original), seed)
+
+    def run_original(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
+        """Run the original once. Raises `CannotRunError`."""
+        return _run(self.original, inputs)
+
+    def run_converted(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
+        """Run the converted model once. Raises `CannotRunError`."""
+        return _run(self.converted, inputs)
+
+    def __str__(self) -> str:
+        """What is compared, for the reader."""
+        text = "outputs before the softmax" if self.is_cut else "outputs"
+        dtypes = sorted({*self.coarse, *emulated_dtypes(self.converted)})
+        return f"{text}, {' and '.join(dtypes)} rounded after each node" if dtypes else text
 
 
 def _run(model: Model, inputs: Mapping[str, Array]) -> Sequence[Array]:

@@ -1,0 +1,199 @@
+"""The command `bisect`: a recipe that breaks a model in, the layers and lines that do it out, with exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from corecast.adapters.door import Adapter
+from corecast.api.library import find_recipe, library
+from corecast.api.measuring import Measurer
+from corecast.api.options import (
+    FunctionName,
+    IrName,
+    Json,
+    ModelPath,
+    Packs,
+    Params,
+    RulesPath,
+    Shapes,
+    TargetName,
+    UsageError,
+    Weights,
+    load_prepared,
+    parse_params,
+    parse_shapes,
+    taken_as,
+    target_of,
+    write_whole,
+)
+from corecast.api.recipes import read_recipe
+from corecast.bisect import Bisection, Probe, bisect, exceptions, with_exceptions
+from corecast.lang import Problem, Source
+from corecast.model import LayerTable
+from corecast.plan import Plan, compress
+from corecast.plan import plan as make_plan
+from corecast.plan.ids import shorten
+from corecast.report import Reporter, rows_table
+from corecast.report.activity import doing
+
+# Of a ranking, the first are printed; --json has all.
+MOST_SHOWN = 10
+
+
+def bisect_(
+    rules: RulesPath,
+    model: ModelPath,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write the recipe with exceptions here.", metavar="FIXED.rules"),
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0.0, help="The error to stay within, instead of what `verify` allows.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the inputs.")] = 0,
+    target: TargetName = None,
+    param: Params = None,
+    packs: Packs = None,
+    weights: Weights = None,
+    shape: Shapes = None,
+    function: FunctionName = None,
+    ir: IrName = None,
+    json_: Json = False,
+) -> None:
+    """Name the layers and the lines of the rules that break a recipe on a model, and write exceptions for them."""
+    reporter = Reporter()
+    if output and output.exists():
+        help = "name another file; corecast overwrites no rules"
+        raise UsageError(Problem("output-exists", "it exists already", help=help, place=str(output)))
+    adapter, prepared, pair_of = _read(model, weights, shape, function, ir, reporter)
+    table = adapter.survey(prepared)
+    given = parse_params(param)
+
+    def replan(recipe: str | Source) -> Plan:
+        return make_plan(read_recipe(recipe, table, params=given, packs=packs or ()), table, target_of(target))
+
+    decided = replan(rules)
+    measure = Measurer(lambda plan: pair_of(adapter.apply(plan, prepared).converted), seed)
+    with reporter.progress("bisect") as progress, doing(f"bisect {table.model}"):
+        found = bisect(
+            decided,
+            measure,
+            dtypes=pair_of(prepared).coarse,
+            seed=seed,
+            compared=lambda: measure.compared,
+            tolerance=tolerance,
+            on_probe=partial(_show, progress),
+        )
+    if json_:
+        reporter.json(found.model_dump_json(indent=2))
+    else:
+        _tell(found, table, reporter)
+    if output and found.left_out:
+        source = find_recipe(rules, library(packs or ()))[0]
+        text = with_exceptions(Source(str(output), source.text, output), decided, found, table, replan)
+        write_whole(output, text)
+        reporter.note(f"wrote {output}: the recipe with these exceptions")
+    if found.outcome != "passes":
+        raise typer.Exit(1)
+
+
+def _read(
+    path: str,
+    weights: str | None,
+    shapes: list[str] | None,
+    function: str | None,
+    ir: str | None,
+    reporter: Reporter,
+) -> tuple[Adapter[Any], Any, Callable[[Any], Any]]:
+    """The adapter of a model, the model fit for conversion, and what pairs a converted one with the original."""
+    taken = taken_as(path, ir)
+    if taken not in ("relax", "onnx") or ir not in (None, taken):
+        message = f"`corecast bisect` runs Relax modules and ONNX files, and {path} is taken as `{ir or taken}`"
+        raise UsageError(Problem("other-ir", message, help="plan it here, and run it with its own toolchain"))
+    adapter, prepared = load_prepared(path, weights, shapes, function, ir, reporter)
+    if taken == "onnx":
+        from corecast.adapters.onnx import Pair as OnnxPair
+
+        return adapter, prepared, partial(OnnxPair.of, prepared)
+    from corecast.adapters.relax import load
+    from corecast.api.comparing import Pair
+
+    original = load(path, weights=weights, shapes=parse_shapes(shapes), function=function)
+    return adapter, prepared, partial(Pair.of, original)
+
+
+def _show(progress: Callable[[str, int, int, str], None], probe: Probe) -> None:
+    """A culprit is found in about twice the binary logarithm of the decisions; more are taken where there are more."""
+    expected = max(probe.number, 3 + 2 * probe.decisions.bit_length())
+    progress("probes", probe.number, expected, f"{probe.kept} of {probe.decisions} decisions: error {probe.measured}")
+
+
+# ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tell(found: Bisection, table: LayerTable, reporter: Reporter) -> None:
+    reporter.text("\n".join(_said(found)))
+    if not found.left_out:
+        return
+    reporter.text(
+        "\neach of these breaks it by itself:\n"
+        if found.outcome == "culprits"
+        else "\nno few break it by themselves, it takes many or several together; without these, which weigh most, it passes:\n"
+    )
+    reporter.show(_table(found))
+    if found.outcome == "together":
+        reporter.text(_ranking(found))
+    reporter.text(f"\n{exceptions(found, table)}")
+
+
+def _said(found: Bisection) -> Iterator[str]:
+    what = f"{found.recipe} on {found.model}"
+    allowed = f"{found.tolerance:g} is allowed"
+    match found.outcome:
+        case "passes":
+            yield f"{what} passes: error {found.whole} with all {_so_many(found.decisions, 'decision')}, {allowed}"
+        case "fails-anyway":
+            yield f"no rule is to blame: {found.model} fails with no decision carried out, too"
+            yield f"  error     {found.nothing} with none, {found.whole} with all; {allowed}"
+        case _:
+            yield (
+                f"{what} fails: error {found.whole} with all {_so_many(found.decisions, 'decision')}, {found.rest} without "
+                f"{len(found.left_out)} of them; {allowed}"
+            )
+    measured = found.nothing if found.outcome == "fails-anyway" and found.nothing else found.whole
+    if measured.reason:
+        yield f"  reason    {measured.reason}"
+    if found.hard_casts:
+        yield f"  integers  {_so_many(found.hard_casts, 'cast')} without a scale, held to that too; `verify` never calls it a pass"
+    yield f"  compared  {found.compared}, inputs of seed {found.seed}; {_so_many(found.probes, 'probe')}"
+
+
+def _so_many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _table(found: Bisection) -> Table:
+    rows = (
+        (
+            f"{item.layer} ({item.parameter})" if item.parameter else item.layer,
+            f"{item.rule} ({item.place})",
+            item.edit,
+            str(item.alone),
+            str(item.without or ""),
+        )
+        for item in found.left_out
+    )
+    return rows_table(("layer", "rule", "edit", ">error with it alone", ">error without it"), rows)
+
+
+def _ranking(found: Bisection) -> str:
+    lines = [f"  {item.alone}  {shorten(compress(dict.fromkeys(item.layers)))}" for item in found.ranking[:MOST_SHOWN]]
+    if more := len(found.ranking) - MOST_SHOWN:
+        lines += [f"  and {more} more, with smaller ones"] if more > 0 else []
+    return "\n".join(["errors of each alone, the largest first:", *lines])
