@@ -46,9 +46,10 @@ def with_value(proto: ModelProto, weight: str, value: float) -> ModelProto:
 
 
 def write() -> None:
-    """Write them: sound, with a weight that float16 does not hold, with one that is no number, and with a batch norm."""
+    """Write them: sound; with one weight or two that float16 does not hold; with one that is no number; a norm."""
     onnx.save(proto_of(DEEP), "deep.onnx")
     onnx.save(with_value(proto_of(DEEP), "w3", 1e5), "spoilt.onnx")
+    onnx.save(with_value(with_value(proto_of(DEEP), "w3", 1e5), "w4", 1e5), "twice.onnx")
     onnx.save(with_value(proto_of(DEEP), "w0", np.nan), "numberless.onnx")
     onnx.save(normed(), "normed.onnx")
 

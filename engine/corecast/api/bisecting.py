@@ -144,7 +144,7 @@ def _tell(found: Bisection, table: LayerTable, reporter: Reporter) -> None:
     reporter.text(
         "\neach of these breaks it by itself:\n"
         if found.outcome == "culprits"
-        else "\nno few break it by themselves, it takes many or several together; without these, which weigh most, it passes:\n"
+        else "\nit takes many or several together; these weigh most, and without them it passes:\n"
     )
     reporter.show(_table(found))
     if found.outcome == "together":
@@ -162,15 +162,13 @@ def _said(found: Bisection) -> Iterator[str]:
             yield f"no rule is to blame: {found.model} fails with no decision carried out, too"
             yield f"  error     {found.nothing} with none, {found.whole} with all; {allowed}"
         case _:
-            yield (
-                f"{what} fails: error {found.whole} with all {_so_many(found.decisions, 'decision')}, {found.rest} without "
-                f"{len(found.left_out)} of them; {allowed}"
-            )
+            errors = f"error {found.whole} with all {_so_many(found.decisions, 'decision')}"
+            yield f"{what} fails: {errors}, {found.rest} without {len(found.left_out)} of them; {allowed}"
     measured = found.nothing if found.outcome == "fails-anyway" and found.nothing else found.whole
     if measured.reason:
         yield f"  reason    {measured.reason}"
     if found.hard_casts:
-        yield f"  integers  {_so_many(found.hard_casts, 'cast')} without a scale, held to that too; `verify` never calls it a pass"
+        yield f"  integers  {_so_many(found.hard_casts, 'cast')} without a scale: `verify` never calls that a pass"
     yield f"  compared  {found.compared}, inputs of seed {found.seed}; {_so_many(found.probes, 'probe')}"
 
 
@@ -196,4 +194,4 @@ def _ranking(found: Bisection) -> str:
     lines = [f"  {item.alone}  {shorten(compress(dict.fromkeys(item.layers)))}" for item in found.ranking[:MOST_SHOWN]]
     if more := len(found.ranking) - MOST_SHOWN:
         lines += [f"  and {more} more, with smaller ones"] if more > 0 else []
-    return "\n".join(["errors of each alone, the largest first:", *lines])
+    return "\n".join(["\nerrors of each alone, the largest first:", *lines])
