@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from rich.table import Table
 
 from corecast.adapters.door import Adapter
+from corecast.api.isolated import Isolated, can_isolate
 from corecast.api.library import find_recipe, library
 from corecast.api.measuring import Measurer
 from corecast.api.options import (
@@ -79,8 +81,9 @@ def bisect_(
         return make_plan(read_recipe(recipe, table, params=given, packs=packs or ()), table, target_of(target))
 
     decided = replan(rules)
-    measure = Measurer(lambda plan: pair_of(adapter.apply(plan, prepared).converted), seed)
-    with reporter.progress("bisect") as progress, doing(f"bisect {table.model}"):
+    measurer = Measurer(lambda plan: pair_of(adapter.apply(plan, prepared).converted), seed)
+    alone = Isolated(measurer) if can_isolate() else nullcontext(measurer)
+    with alone as measure, reporter.progress("bisect") as progress, doing(f"bisect {table.model}"):
         found = bisect(
             decided,
             measure,

@@ -82,6 +82,11 @@ def supervised(page: Page, suspect: Sequence[Activity] | None = None) -> None:
     page.write(())
 
 
+def is_supervised() -> bool:
+    """Whether this process was forked for one command."""
+    return _here.page is not None
+
+
 @contextmanager
 def doing(what: str, *, divisible: bool = False) -> Iterator[None]:
     """Be in an activity, inside those that this process is in already."""
