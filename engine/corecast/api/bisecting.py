@@ -102,6 +102,8 @@ def bisect_(
         text = with_exceptions(Source(str(output), source.text, output), decided, found, table, replan)
         write_whole(output, text)
         reporter.note(f"wrote {output}: the recipe with these exceptions")
+    elif output:
+        reporter.note(f"{output} was not written: {'no exception helps' if found.nothing else 'no exception is needed'}")
     if found.outcome != "passes":
         raise typer.Exit(1)
 
