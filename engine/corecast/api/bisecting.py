@@ -103,7 +103,8 @@ def bisect_(
         write_whole(output, text)
         reporter.note(f"wrote {output}: the recipe with these exceptions")
     elif output:
-        reporter.note(f"{output} was not written: {'no exception helps' if found.nothing else 'no exception is needed'}")
+        why = "needed" if found.outcome == "passes" else "of help"
+        reporter.note(f"{output} was not written: no exception is {why}")
     if found.outcome != "passes":
         raise typer.Exit(1)
 
