@@ -90,7 +90,7 @@ def test_a_command_isolates_and_a_caller_of_ours_does_not(tmp_path: Path, monkey
     assert not can_isolate()
     monkeypatch.chdir(tmp_path)
     bisected.write()
-    Path("case.rules").write_text("match nn.conv2d or nn.dense, cast float16\n", encoding="utf-8")
+    Path("case.rules").write_text("match nn.conv2d #3, cast float16\n", encoding="utf-8")
     command = [sys.executable, "-m", "corecast.api", "bisect", "case.rules", "spoilt.onnx"]
     done = subprocess.run([*command, "-o", "fixed.rules"], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, "wrote fixed.rules" in done.stderr) == (1, True), done.stderr
