@@ -36,21 +36,28 @@ def _cleanup(rebuild: Rebuild) -> None:
     chains: dict[Any, tuple[Any, Any]] = {}  # a transposed or cast tensor -> what it was made from, and how
     made: dict[tuple[Any, Any], Any] = {}  # and the other way round
     for line in rebuild.lines:
-        value = rebuild.new(line.value)
-        how = _conversion(value)
+        call = line.value
+        how = _conversion(call)
         if how is None:
             rebuild.keep(line)
             continue
-        source = value.args[0]
+        source = own = rebuild.new(call.args[0])
         while source in chains and (shorter := _compose(chains[source][1], how, dtype_of(chains[source][0].ty))):
             source, how = chains[source][0], shorter
         if _is_identity(how, source):
             rebuild.replace(line.var, source)
             continue
-        if (source, how) not in made:
+        known = made.get((source, how))
+        if known is not None:
+            rebuild.replace(line.var, known)
+            continue
+        if source is own and not rebuild.is_replaced(line):
+            rebuild.keep(line)
+            made[source, how] = line.var
+        else:
             made[source, how] = rebuild.emit(_call(source, how), line.var.name)
-            chains[made[source, how]] = (source, how)
-        rebuild.replace(line.var, made[source, how])
+            rebuild.replace(line.var, made[source, how])
+        chains[made[source, how]] = (source, how)
 
 
 # How a tensor is converted: a permutation of its axes, or the dtype it is cast to.
@@ -58,15 +65,15 @@ Conversion = tuple[int, ...] | str
 
 
 def _conversion(value: Any) -> Conversion | None:
-    if not isinstance(value, Call) or not isinstance(value.args[0] if value.args else None, relax.Var):
+    op = value.op if type(value) is Call else None
+    is_permute, is_cast = _PERMUTE.same_as(op), _CAST.same_as(op)
+    if not (is_permute or is_cast) or not isinstance(value.args[0], relax.Var):
         return None
-    if value.op == _PERMUTE:
+    if is_permute:
         rank = value.args[0].ty.ndim
-        axes = range(rank)[::-1] if value.attrs.axes is None else value.attrs.axes
-        return tuple(int(axis) % rank for axis in axes)
-    if value.op == _CAST:
-        return str(value.attrs.dtype)
-    return None
+        axes = value.attrs.axes
+        return tuple([int(axis) % rank for axis in (range(rank)[::-1] if axes is None else axes[:])])
+    return str(value.attrs.dtype)
 
 
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")

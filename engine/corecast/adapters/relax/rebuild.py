@@ -6,6 +6,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,16 +32,34 @@ def reads(expr: Any) -> Iterator[Var]:
     return (leaf for leaf in _leaves(expr) if isinstance(leaf, Var))
 
 
-def _leaves(expr: Any) -> Iterator[Var | GenericConst]:
-    if isinstance(expr, Call | Tuple):
-        for part in (expr.args if isinstance(expr, Call) else expr.fields)[:]:
-            yield from _leaves(part)
-    elif isinstance(expr, Var | GenericConst):
-        yield expr
-    elif isinstance(expr, TupleGetItem):
-        yield from _leaves(expr.tuple_value)
-    elif isinstance(expr, relax.If | relax.SeqExpr | relax.Function):
-        yield from relax.analysis.free_vars(expr)
+def _leaves(expr: Any) -> list[Var | GenericConst]:
+    kind = type(expr)
+    if _is_leaf(kind):
+        return [expr]
+    if kind is Call or kind is Tuple:
+        found = []
+        for part in (expr.args if kind is Call else expr.fields)[:]:
+            if _is_leaf(type(part)):
+                found.append(part)
+            else:
+                found += _leaves(part)
+        return found
+    if kind is TupleGetItem:
+        return _leaves(expr.tuple_value)
+    return list(relax.analysis.free_vars(expr)) if _has_bindings(kind) else []
+
+
+# TVM's classes look through all their registered subclasses at each `isinstance`, and a model has few kinds of nodes.
+
+
+@cache
+def _is_leaf(kind: type) -> bool:
+    return issubclass(kind, Var | GenericConst)
+
+
+@cache
+def _has_bindings(kind: type) -> bool:
+    return issubclass(kind, relax.If | relax.SeqExpr | relax.Function)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +77,7 @@ class Line:
     @classmethod
     def of(cls, binding: Binding) -> Line:
         value = binding.value
-        return cls(binding, binding.var, value, list(_leaves(value)))
+        return cls(binding, binding.var, value, _leaves(value))
 
 
 def is_straight(function: relax.Function) -> bool:
@@ -119,12 +138,16 @@ class Rebuild:
         """The expression with every old variable replaced by what stands for it now."""
         return substitute(expr, self._replaced)
 
+    def is_replaced(self, line: Line) -> bool:
+        """Whether something else stands for a variable or a constant that a line reads."""
+        return not self._replaced.keys().isdisjoint(line.leaves)
+
     def replace(self, leaf: Var | GenericConst, expr: Any) -> None:
         self._replaced[leaf] = expr
 
     def keep(self, line: Line) -> None:
         """The binding as it was, but for what its operands became."""
-        if not any(map(self._replaced.__contains__, line.leaves)):
+        if not self.is_replaced(line):
             self._made.append(line)
             return
         value, var = self.new(line.value), line.var
@@ -132,7 +155,7 @@ class Rebuild:
             self._made.append(Line.of(relax.MatchCast(var, value, line.binding.ty)))
             return
         value = self._normalizer.normalize(value)
-        if not structural_equal(value.ty, var.ty):
+        if not _is_same_type(value.ty, var.ty):
             var = relax.DataflowVar(var.name, value.ty)
             self.replace(line.var, var)
         self._made.append(Line.of(relax.VarBinding(var, value)))
@@ -140,9 +163,9 @@ class Rebuild:
     def emit(self, value: Any, name: str) -> Var:
         """A new binding of this name, which the caller knows to be free."""
         value = self._normalizer.normalize(value)
-        made = Line.of(relax.VarBinding(relax.DataflowVar(name, value.ty), value))
-        self._made.append(made)
-        return made.var
+        var = relax.DataflowVar(name, value.ty)
+        self._made.append(Line(relax.VarBinding(var, value), var, value, _leaves(value)))
+        return var
 
     def parameter(self, array: Array, base: str, *, takes_name: bool = False) -> Var:
         """A new parameter, called `base` where that is free or where it takes over the name of one that goes away."""
@@ -177,7 +200,7 @@ class Rebuild:
             if isinstance(var, relax.DataflowVar) != is_inner:
                 var = (relax.DataflowVar if is_inner else Var)(var.name, var.ty)
                 replaced[line.var] = var
-            elif not replaced or not any(map(replaced.__contains__, line.leaves)):
+            elif replaced.keys().isdisjoint(line.leaves):
                 result.append(line.binding)
                 continue
             value = substitute(line.value, replaced)
@@ -211,9 +234,10 @@ def renamed(function: relax.Function, replaced: dict[Any, Any], new: Sequence[Va
 
 def substitute(expr: Any, replaced: Mapping[Any, Any]) -> Any:
     """The expression with variables and constants replaced; the very same object where nothing changed."""
-    if isinstance(expr, Var | GenericConst):
+    kind = type(expr)
+    if _is_leaf(kind):
         return replaced.get(expr, expr)
-    if isinstance(expr, Call):
+    if kind is Call:
         old = expr.args[:]
         arguments = [substitute(argument, replaced) for argument in old]
         if _same(arguments, old):
@@ -221,15 +245,15 @@ def substitute(expr: Any, replaced: Mapping[Any, Any]) -> Any:
         # To infer a type again can take a millisecond; operands of the old types give the old one.
         ty = expr.ty if all(map(_is_alike, arguments, old)) else None
         return Call(expr.op, arguments, expr.attrs, expr.ty_args, expr.span, ty)
-    if isinstance(expr, Tuple):
+    if kind is Tuple:
         old = expr.fields[:]
         fields = [substitute(field, replaced) for field in old]
         return expr if _same(fields, old) else Tuple(fields)
-    if isinstance(expr, TupleGetItem):
+    if kind is TupleGetItem:
         whole = expr.tuple_value
         value = substitute(whole, replaced)
         return expr if value is whole else TupleGetItem(value, expr.index)
-    if isinstance(expr, relax.If | relax.SeqExpr | relax.Function) and any(var in replaced for var in reads(expr)):
+    if _has_bindings(kind) and any(var in replaced for var in reads(expr)):
         return _Substitute(replaced).visit_expr(expr)
     return expr
 
@@ -239,7 +263,11 @@ def _same(new: list[Any], old: list[Any]) -> bool:
 
 
 def _is_alike(new: Any, old: Any) -> bool:
-    return new is old or (isinstance(new, Var | GenericConst) and structural_equal(new.ty, old.ty))
+    return new is old or (_is_leaf(type(new)) and _is_same_type(new.ty, old.ty))
+
+
+def _is_same_type(one: Any, other: Any) -> bool:
+    return one.same_as(other) or structural_equal(one, other)
 
 
 @relax.expr_functor.mutator

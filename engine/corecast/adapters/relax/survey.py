@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from tvm import relax, tirx
 from tvm.ir import Call as RelaxCall
@@ -36,7 +36,7 @@ WEIGHT_PREPARATION = frozenset(
 
 def survey(model: Model | IRModule) -> LayerTable:
     """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
-    table = _surveyed(model.main if isinstance(model, Model) else model["main"]).table
+    table = _surveyed(model.main if isinstance(model, Model) else model["main"])
     if not isinstance(model, Model):
         return table
     return table.model_copy(update={"model": model.name}).looking(values_of(model.parameters))
@@ -47,44 +47,33 @@ def enumerate_calls(function: relax.Function, without: Collection[str] = ()) -> 
 
     `without` names bindings that do not count.
     """
-    surveyed = _surveyed(function)
-    if not without:
-        return zip((layer.id for layer in surveyed.table.layers), surveyed.bindings, strict=True)
-    counted = [
-        pair for pair in zip(surveyed.table.layers, surveyed.bindings, strict=True) if pair[1].var.name not in without
-    ]
     numbers: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
-    return ((f"{layer.op}#{next(numbers[layer.op])}", binding) for layer, binding in counted)
-
-
-class _Surveyed(NamedTuple):
-    """A layer table, and the binding of each of its layers."""
-
-    table: LayerTable
-    bindings: Sequence[relax.VarBinding]
+    for op, binding in _calls(function, _Sources(function)):
+        if not without or binding.var.name not in without:
+            yield f"{op}#{next(numbers[op])}", binding
 
 
 @lru_cache(maxsize=1)  # one pass after the other asks for the function that it is given, and a function never changes
-def _surveyed(main: relax.Function) -> _Surveyed:
+def _surveyed(main: relax.Function) -> LayerTable:
     sources, attributes = _Sources(main), _Attributes()
     calls: list[Call] = []
-    bindings: list[relax.VarBinding] = []
     for op, binding in _calls(main, sources):
         calls.append(_call(op, binding, len(calls), sources, attributes))
-        bindings.append(binding)
     count = input_count(main)
-    table = LayerTable.of(
+    return LayerTable.of(
         calls,
         model="module",
         ir="relax",
         arguments={var.name: plain_type(var.ty) for var in main.params[:count] if isinstance(var.ty, relax.TensorType)},
         returns=sources.operands(main.body.body),
     )
-    return _Surveyed(table, bindings)
 
 
 def _calls(main: relax.Function, sources: _Sources) -> Iterator[tuple[str, relax.VarBinding]]:
-    """The calls that are layers, under the names that recipes use; every other binding is noted in `sources`."""
+    """The calls that are layers, under the names that recipes use; every other binding is noted in `sources`.
+
+    What the layers make need not be noted there: it is no weight.
+    """
     for binding in bindings_of(main):
         value = binding.value
         if isinstance(value, relax.If):
