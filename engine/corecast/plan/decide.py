@@ -15,6 +15,7 @@ from corecast.lang.problems import CorecastError, Problem
 from corecast.lang.source import Span
 from corecast.lang.spell import format_selector
 from corecast.model import LayerTable, Target
+from corecast.model.collector import collecting_seldom
 from corecast.plan.ids import compress, shorten
 from corecast.plan.partial import Misses
 from corecast.plan.plan import (
@@ -48,6 +49,7 @@ class PlanError(CorecastError):
         self.plan = plan
 
 
+@collecting_seldom()
 def plan(
     recipe: Recipe, table: LayerTable, target: Target | None = None, *, progress: OnProgress | None = None
 ) -> Plan:

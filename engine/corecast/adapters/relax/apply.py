@@ -16,11 +16,13 @@ from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.survey import survey
 from corecast.adapters.values import check_values
 from corecast.model import LayerTable, dtype_bits
+from corecast.model.collector import collecting_seldom
 from corecast.plan import OnProgress, Plan, Steps
 
 Conversion: TypeAlias = door.Conversion[Model]
 
 
+@collecting_seldom()
 def apply(plan: Plan, prepared: Model, *, progress: OnProgress | None = None) -> Conversion:
     """Carry out a plan.
 

@@ -11,6 +11,7 @@ from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.survey import survey
 from corecast.lang import CorecastError, Problem
 from corecast.model import Target
+from corecast.model.collector import collecting_seldom
 from corecast.plan import plan
 from corecast.recipe import Recipe
 
@@ -42,6 +43,7 @@ class RecipePass:
         self.recipe = recipe
         self.target = target
 
+    @collecting_seldom()
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
         before = survey(module)
         decided = plan(self.recipe, before, self.target)

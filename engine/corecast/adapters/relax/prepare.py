@@ -19,8 +19,10 @@ from corecast.adapters.relax.fold import fold
 from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.rebuild import Line, Rebuild
 from corecast.adapters.relax.tensors import constant_array, dtype_of
+from corecast.model.collector import collecting_seldom
 
 
+@collecting_seldom()
 def prepare(model: Model) -> Model:
     """Make the graph fit for conversion; what it computes stays the same."""
     return absorb(simplify(fold(model)))

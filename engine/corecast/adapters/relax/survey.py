@@ -25,6 +25,7 @@ from corecast.adapters.relax.rebuild import bindings_of, reads
 from corecast.adapters.relax.tensors import plain_type
 from corecast.adapters.weight_values import values_of
 from corecast.model import Attribute, Behaviour, Call, LayerTable, Operand, TensorType
+from corecast.model.collector import collecting_seldom
 from corecast.model.following import behaviour_of
 
 # Calls on a weight that only change its form.
@@ -34,6 +35,7 @@ WEIGHT_PREPARATION = frozenset(
 )
 
 
+@collecting_seldom()
 def survey(model: Model | IRModule) -> LayerTable:
     """Every call of an operator in `main`, in binding order; attributes, operands and types are plain data."""
     table = _surveyed(model.main if isinstance(model, Model) else model["main"])
