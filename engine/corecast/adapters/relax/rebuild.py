@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,16 +50,8 @@ def _leaves(expr: Any) -> list[Var | GenericConst]:
 
 
 # TVM's classes look through all their registered subclasses at each `isinstance`, and a model has few kinds of nodes.
-
-
-@cache
-def _is_leaf(kind: type) -> bool:
-    return issubclass(kind, Var | GenericConst)
-
-
-@cache
-def _has_bindings(kind: type) -> bool:
-    return issubclass(kind, relax.If | relax.SeqExpr | relax.Function)
+_is_leaf: Callable[[Any], bool] = cache(lambda kind: issubclass(kind, Var | GenericConst))
+_has_bindings: Callable[[Any], bool] = cache(lambda kind: issubclass(kind, relax.If | relax.SeqExpr | relax.Function))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,17 +114,23 @@ class Rebuild:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.lines = [Line.of(binding) for binding in bindings_of(model.main)]
-        self.uses = Counter([leaf for line in self.lines for leaf in line.leaves] + list(reads(model.main.body.body)))
         self.arrays: dict[Var, Array] = dict(zip(model.weights, model.parameters.values(), strict=True))
         self._made: list[Line] = []
         self._replaced: dict[Var | GenericConst, Any] = {}
         self._normalizer = relax.BlockBuilder(model.module)
-        self._names = Names(line.var.name for line in self.lines)
         self._parameter_names = Names(var.name for var in model.main.params[:])
 
     def fresh(self, base: str) -> str:
         """A binding name that nothing else has; the name itself where it is free."""
         return self._names.fresh(base)
+
+    @cached_property
+    def uses(self) -> Counter[Var | GenericConst]:
+        return Counter([leaf for line in self.lines for leaf in line.leaves] + list(reads(self.model.main.body.body)))
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(line.var.name for line in self.lines)
 
     def new(self, expr: Any) -> Any:
         """The expression with every old variable replaced by what stands for it now."""
@@ -267,7 +265,7 @@ def _is_alike(new: Any, old: Any) -> bool:
 
 
 def _is_same_type(one: Any, other: Any) -> bool:
-    return one.same_as(other) or structural_equal(one, other)
+    return bool(one.same_as(other) or structural_equal(one, other))
 
 
 @relax.expr_functor.mutator

@@ -7,6 +7,8 @@ are put in order ahead, which costs nothing, and neither does it to move axes of
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,13 +18,16 @@ from corecast.model.axes import tensor_order
 from corecast.model.following import FOLLOWERS, RENAMING
 from corecast.model.orders import Order, between, in_memory, unchanged
 from corecast.plan.carry.choice import Choice, Converted
-from corecast.plan.carry.contest import Decision, decide
+from corecast.plan.carry.contest import Decision, decide, decide_again
 from corecast.plan.carry.regions import Region, regions
 from corecast.plan.carry.wiring import Value, Wiring
 from corecast.recipe import ChangeLayout
 
 # After so many turns through the regions that are disputed, what is found is good enough.
 _TURNS = 4
+
+# In place of the order that a layer had: the one that it has still.
+_STILL: Order = (-1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +142,28 @@ def choose(wiring: Wiring, converted: Mapping[int, Converted]) -> Choice:
 
 def _settle(choice: Choice, disputed: Sequence[Region]) -> None:
     """Decide each region, and again where another one has since changed what it looked at."""
-    steps = 0
-    changed: dict[int, int] = {}  # at which step each layer last took another order
+    steps = itertools.count(1)
+    had: defaultdict[int, list[tuple[int, Order | None]]] = defaultdict(list)  # a layer's orders, and until which step
     decisions: dict[int, tuple[int, Decision]] = {}
     for _ in range(_TURNS):
         before = dict(choice.orders)
         for place, region in enumerate(disputed):
             if place in decisions:
                 step, last = decisions[place]
-                if all(changed.get(layer, 0) <= step for layer in chain(region.orders, last.seen(choice.wiring))):
+                moved = {layer for layer in chain(region.orders, last.seen(choice.wiring)) if layer in had}
+                if all(had[layer][-1][0] <= step for layer in moved):
                     continue
-            decision = decide(choice, region)
-            steps += 1
-            changed.update(dict.fromkeys(decision.taken, steps))
-            decisions[place] = (steps, decision)
+                # What stands as it did before the last decision would be decided just so again.
+                then = {layer: next((order for until, order in had[layer] if until >= step), _STILL) for layer in moved}
+                differs = [layer for layer, order in then.items() if order not in (_STILL, choice.orders.get(layer))]
+                decision = decide_again(choice, region, last, differs)
+            else:
+                decision = decide(choice, region)
+            step = next(steps)
+            for layer in decision.taken:
+                had[layer].append((step, choice.orders.get(layer)))
+                choice.orders[layer] = region.orders[layer]
+            decisions[place] = (step, decision)
         if choice.orders == before:
             break
 

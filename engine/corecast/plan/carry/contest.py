@@ -38,12 +38,29 @@ class Decision:
 
 
 def decide(choice: Choice, region: Region) -> Decision:
-    """Let those layers of a region take its order for which that is cheaper in all."""
+    """Those layers of a region are to take its order for which that is cheaper in all."""
     contest = _Contest(choice, region)
+    contest.begin(region.disputed)
     stay = contest.graph.cut()
     taken = [layer for layer in contest.contested if contest.nodes.get(layer, SINK) not in stay]
-    choice.orders.update((layer, contest.contested[layer]) for layer in taken)
     return Decision(taken, contest.added)
+
+
+def decide_again(choice: Choice, region: Region, last: Decision, differs: Iterable[int]) -> Decision:
+    """The same, looking only at what hangs together with layers of another order than at the beginning of the last.
+
+    A cut goes through each part of the graph that hangs together as if there were no other.
+    """
+    contest = _Contest(choice, region)
+    around = contest.surround(differs)
+    stay = contest.graph.cut()
+    as_before = {*last.taken, *differs}
+    taken = []
+    for layer in contest.contested:
+        node = contest.nodes.get(layer)
+        if node not in stay if node in around else layer in as_before:
+            taken.append(layer)
+    return Decision(taken, contest.added | last.values)
 
 
 class _Contest:
@@ -61,9 +78,19 @@ class _Contest:
         self._choice = choice
         self._wiring = choice.wiring
         self.added: set[Value] = set()
-        self._add_all(region.disputed)
+
+    def begin(self, disputed: Iterable[Value]) -> None:
+        """Add what may speak against the proposal; the rest is added as the cut comes to it."""
+        self._add_all(disputed)
         # What was chosen for another order's sake has something else around it that speaks for it.
-        self._add_all(value for layer in self.contested if layer in choice.orders for value in self._values(layer))
+        chosen = [layer for layer in self.contested if layer in self._choice.orders]
+        self._add_all(value for layer in chosen for value in self._values(layer))
+
+    def surround(self, layers: Iterable[int]) -> set[int]:
+        """Add everything that hangs together with these layers: the nodes of that."""
+        for layer in layers:
+            self._add_all(self._values(layer))
+        return self.graph.whole(self.nodes.values())
 
     def _grow(self, node: int) -> None:
         if node in self._layers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 # The two ends; every other node has a number from 2.
 SOURCE, SINK = 0, 1
@@ -32,6 +32,24 @@ class Graph:
         self._heads += (head, tail)
         self._left += (capacity, 0)
 
+    def whole(self, nodes: Iterable[int]) -> set[int]:
+        """These nodes and all that hang together with them otherwise than through the ends."""
+        found = set(nodes)
+        queue = list(found)
+        for node in queue:
+            self._reach(node)
+            for arc in self._arcs[node]:
+                head = self._heads[arc]
+                if head not in found and head not in (SOURCE, SINK):
+                    found.add(head)
+                    queue.append(head)
+        return found
+
+    def _reach(self, node: int) -> None:
+        if node not in self._grown:
+            self._grown.add(node)
+            self._grow(node)
+
     def cut(self) -> set[int]:
         """What is on the source's side of the cheapest cut; of several, the one nearest the source."""
         while SINK in (levels := self._levels()):
@@ -46,9 +64,7 @@ class Graph:
         for node in queue:
             if node == SINK:
                 break
-            if node not in self._grown:
-                self._grown.add(node)
-                self._grow(node)
+            self._reach(node)
             for arc in self._arcs[node]:
                 head = heads[arc]
                 if left[arc] and head not in levels:
