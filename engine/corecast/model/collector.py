@@ -1,7 +1,7 @@
 """Work on a large model in, the same work with Python's cyclic collector seldom at it out.
 
 The layers of a large model are millions of objects that are there to stay. By its own measure the collector looks
-through all of them again and again, which takes about a quarter of the time of planning and of converting.
+through all of them again and again, which takes up to a third of the time of planning and of converting.
 """
 
 from __future__ import annotations
