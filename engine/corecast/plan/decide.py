@@ -19,6 +19,7 @@ from corecast.model.collector import collecting_seldom
 from corecast.plan.ids import compress, shorten
 from corecast.plan.partial import Misses
 from corecast.plan.plan import (
+    IN_A_SENTENCE,
     Anchor,
     Because,
     Decision,
@@ -384,15 +385,11 @@ def _quote(clause: nodes.Skip) -> str:
 
 def _reasons(outcome: RuleOutcome) -> str:
     """Why a rule realised less than it matched, request by request."""
-    parts = []
-    for request in outcome.requests:
-        for kind, items in (
-            ("skipped by", request.skipped),
-            ("overridden by", request.overridden),
-            ("not applicable,", request.not_applicable),
-        ):
-            parts += [f"`{request.request}` {kind} {item.reason} on {shorten(compress(item.layers))}" for item in items]
-    return "; ".join(parts)
+    return "; ".join(
+        f"`{request.request}` {IN_A_SENTENCE[kind]} {because.reason} on {shorten(compress(because.layers))}"
+        for request in outcome.requests
+        for kind, because in request.undone
+    )
 
 
 def _meets(count: int, expect: nodes.Expect) -> bool:

@@ -62,13 +62,8 @@ def at_run_time(layout_transforms: int, casts: int) -> str:
 def _outcomes(request: RequestOutcome) -> Iterator[str]:
     if request.applied:
         yield f"    applied         {len(request.applied):>4}  {compress(request.applied)}"
-    for label, items in (
-        ("skipped", request.skipped),
-        ("overridden", request.overridden),
-        ("not applicable", request.not_applicable),
-    ):
-        for item in items:
-            yield f"    {label:<14}  {len(item.layers):>4}  {shorten(compress(item.layers))}: {item.reason}"
+    for kind, because in request.undone:
+        yield f"    {kind:<14}  {len(because.layers):>4}  {shorten(compress(because.layers))}: {because.reason}"
 
 
 def _becomes(decisions: tuple[Decision | None, ...], layer: Layer) -> str:

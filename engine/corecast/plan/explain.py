@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corecast.model import Layer, LayerTable, Target, find_target
 from corecast.plan.partial import Misses
-from corecast.plan.plan import Because, Placed, Plan, RequestOutcome, RuleOutcome
+from corecast.plan.plan import Placed, Plan, RequestOutcome, RuleOutcome
 from corecast.plan.select import Selection
 from corecast.recipe import PROPERTIES, Declined, Recipe, Request, Rule
 
@@ -125,13 +125,7 @@ class _Answers:
         if self.layer.id in outcome.applied:
             passed_over = "; ".join(self._passed_over(request))
             yield "applied", f"an earlier alternative does not apply, {passed_over}" if passed_over else None
-        declined: tuple[tuple[Outcome, tuple[Because, ...]], ...] = (
-            ("skipped", outcome.skipped),
-            ("overridden", outcome.overridden),
-            ("not applicable", outcome.not_applicable),
-        )
-        for kind, items in declined:
-            yield from ((kind, item.reason) for item in items if self.layer.id in item.layers)
+        yield from ((kind, because.reason) for kind, because in outcome.undone if self.layer.id in because.layers)
 
     def _passed_over(self, request: Request) -> Iterator[str]:
         """Why the alternatives before the one that was taken do not apply."""

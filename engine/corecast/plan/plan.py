@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -77,6 +78,16 @@ class Because(_Part):
     layers: tuple[str, ...]
 
 
+Undone = Literal["skipped", "overridden", "not applicable"]
+
+# Each of them in front of its reason, in a sentence.
+IN_A_SENTENCE: dict[Undone, str] = {
+    "skipped": "skipped by",
+    "overridden": "overridden by",
+    "not applicable": "not applicable,",
+}
+
+
 class RequestOutcome(Placed):
     """What became of one request: each matched layer is in exactly one of the four outcomes."""
 
@@ -85,6 +96,13 @@ class RequestOutcome(Placed):
     skipped: tuple[Because, ...] = ()
     overridden: tuple[Because, ...] = ()
     not_applicable: tuple[Because, ...] = ()
+
+    @property
+    def undone(self) -> Iterator[tuple[Undone, Because]]:
+        """Each reason for which it was not carried out on some layers, with the outcome that this is."""
+        yield from (("skipped", because) for because in self.skipped)
+        yield from (("overridden", because) for because in self.overridden)
+        yield from (("not applicable", because) for because in self.not_applicable)
 
 
 class RuleOutcome(Placed):

@@ -6,7 +6,7 @@ prints, at the place in the graph where it holds. Viewers such as Netron show a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -17,7 +17,7 @@ from corecast.adapters.source import read_content
 from corecast.adapters.whole import whole_file
 from corecast.model import LayerTable
 from corecast.plan import Plan
-from corecast.plan.plan import RequestOutcome
+from corecast.plan.plan import IN_A_SENTENCE
 
 
 def write_overlay(model: str | Path, table: LayerTable, plan: Plan, output: Path) -> int:
@@ -37,37 +37,35 @@ def write_overlay(model: str | Path, table: LayerTable, plan: Plan, output: Path
     """
     path = Path(model)
     proto = parse(path, read_content(path))
-    notes = {layer.source: [*_notes(plan, layer.id)] for layer in table.layers if layer.source}
+    reasons = _reasons(plan)
+    notes = {layer.source: [*_notes(plan, layer.id, reasons)] for layer in table.layers if layer.source}
     written = sum(_annotate(node, notes) for node in _nodes(proto.graph))
     with whole_file(output) as draft:
         onnx.save(proto, str(draft), format="protobuf")
     return written
 
 
-def _notes(plan: Plan, layer: str) -> Iterator[tuple[str, str]]:
+def _notes(plan: Plan, layer: str, reasons: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     """What a plan says of a layer, by a name for each piece."""
     yield "corecast.layer", layer
     planned = plan.by_id.get(layer)
     for decision in planned.decisions if planned else ():
         if decision:
             yield f"corecast.{decision.edit.property}", f"{decision.edit} ({decision.rule}, {decision.place})"
-    reasons = [
-        f"{request.request} ({rule.rule}): {outcome} {reason}"
-        for rule in plan.rules
-        for request in rule.requests
-        for outcome, reason in _reasons(request, layer)
-    ]
-    if reasons:
-        yield "corecast.not_done", "; ".join(reasons)
+    if layer in reasons:
+        yield "corecast.not_done", "; ".join(reasons[layer])
 
 
-def _reasons(request: RequestOutcome, layer: str) -> Iterator[tuple[str, str]]:
-    for outcome, groups in (
-        ("skipped by", request.skipped),
-        ("overridden by", request.overridden),
-        ("not applicable,", request.not_applicable),
-    ):
-        yield from ((outcome, because.reason) for because in groups if layer in because.layers)
+def _reasons(plan: Plan) -> Mapping[str, Sequence[str]]:
+    """For each layer, why requests were not carried out on it."""
+    reasons: dict[str, list[str]] = {}
+    for rule in plan.rules:
+        for request in rule.requests:
+            for kind, because in request.undone:
+                reason = f"{request.request} ({rule.rule}): {IN_A_SENTENCE[kind]} {because.reason}"
+                for layer in because.layers:
+                    reasons.setdefault(layer, []).append(reason)
+    return reasons
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[NodeProto]:
