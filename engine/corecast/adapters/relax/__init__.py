@@ -18,6 +18,7 @@ from corecast.adapters.relax.from_table import build_model
 from corecast.adapters.relax.functions import joined, others_of
 from corecast.adapters.relax.load import load
 from corecast.adapters.relax.model import Model, ModelError, Origin
+from corecast.adapters.relax.observe import Observed, ObserveError, observed
 from corecast.adapters.relax.pipeline import recipe_pass
 from corecast.adapters.relax.prepare import prepare
 from corecast.adapters.relax.softmax import before_softmax
@@ -32,6 +33,8 @@ __all__ = [
     "LayoutConfig",
     "Model",
     "ModelError",
+    "ObserveError",
+    "Observed",
     "Origin",
     "Passes",
     "PlanMismatchError",
@@ -53,6 +56,7 @@ __all__ = [
     "fold",
     "joined",
     "load",
+    "observed",
     "others_of",
     "prepare",
     "read_bundle",

@@ -171,11 +171,13 @@ class Rebuild:
         self.arrays[var] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
         return var
 
-    def finish(self) -> Model:
-        """The model with the new `main`; parameters stand in the order of their first use."""
+    def finish(self, result: Any = None) -> Model:
+        """The model with the new `main`, and the old result or another one; parameters stand in the order of their
+        first use.
+        """
         main = self.model.main
         straight = is_straight(main)
-        output = self.new(main.body.body)
+        output = self.new(main.body.body if result is None else result)
         live = _live(self._made, output)
         roots = set(reads(output)) if straight else {line.var for line in live}
         read = dict.fromkeys([leaf for line in live for leaf in line.leaves] + list(reads(output)))
