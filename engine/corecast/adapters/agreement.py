@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Layer, LayerTable
 from corecast.plan import Plan, compress
-from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Tune
+from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Quantize, Tune
 
 
 class PlanMismatchError(CorecastError):
@@ -64,6 +64,8 @@ def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
         case ChangeDType(dtype=dtype, accumulator=accumulator):
             wanted = {operand.type.dtype for operand in new.operands}
             return _unless((wanted, new.results[0].dtype), ({dtype}, accumulator))
+        case Quantize(activations=activations):
+            return _unless(_dtypes(new), ([activations, "int8"], ["int32"]))
         case Keep(property="layout"):
             return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
         case Keep(property="dtype"):

@@ -1,4 +1,7 @@
-"""The JSON Schemas of what `--json` prints; `python -m corecast.api.schemas FOLDER` writes one file for each."""
+"""The JSON Schemas of what `--json` prints, and of the calibration file.
+
+`python -m corecast.api.schemas FOLDER` writes one file for each.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ from corecast.bisect import Bisection
 from corecast.cases import CaseResult
 from corecast.model import Count, LayerTable
 from corecast.plan import Explanation, Names, Plan, PlanDiff
+from corecast.quantization import Calibration
 from corecast.verify import Verification
 
 PRINTED: dict[str, Any] = {
     "bisect": Bisection,
+    "calibration": Calibration,
     "check": list[Finding],
     "compile": list[PrintedPass],
     "count": list[Count],

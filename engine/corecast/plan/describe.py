@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from corecast.model import Layer, LayerTable
 from corecast.plan.ids import compress, shorten
 from corecast.plan.plan import Decision, Plan, RequestOutcome
-from corecast.recipe import ChangeDType, ChangeLayout, Keep, Tune
+from corecast.recipe import ChangeDType, ChangeLayout, Keep, Quantize, Tune
 
 
 def describe(plan: Plan, table: LayerTable) -> str:
@@ -89,7 +89,7 @@ def _edit(decision: Decision, layer: Layer) -> str:
             return f"compute in {dtype}"
         case ChangeDType(dtype=dtype, accumulator=accumulator):
             return f"compute in {dtype} -> {accumulator}"
-        case Tune() | Keep() as edit:
+        case Quantize() | Tune() | Keep() as edit:
             return str(edit)
 
 

@@ -1,6 +1,6 @@
 """Recipes: what an action, a predicate and a catalogue are, and how a syntax tree gets its meaning."""
 
-from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Tune
+from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Quantize, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
 from corecast.recipe.installed import ExtensionError, installed, loaded
 from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
@@ -48,6 +48,7 @@ __all__ = [
     "Positive",
     "Predicate",
     "Property",
+    "Quantize",
     "Recipe",
     "Request",
     "Rule",

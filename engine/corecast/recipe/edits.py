@@ -56,6 +56,29 @@ class ChangeDType(_Edit):
         return f"dtype {self.dtype} -> {self.accumulator}"
 
 
+class Quantize(_Edit):
+    """Compute on integers: activations in `activations`, weights in int8, sums in int32, by calibrated scales.
+
+    Activations have one scale a tensor, and a zero point unless they are `symmetric`; weights are symmetric, with a
+    scale for each output channel or one for all.
+    """
+
+    kind: Literal["quantize"] = "quantize"
+    activations: Literal["int8", "uint8"]
+    symmetric: bool
+    weights: Literal["per_channel", "per_tensor"]
+
+    @property
+    def property(self) -> Property:
+        return "dtype"
+
+    def __str__(self) -> str:
+        zero_point = "" if self.symmetric or self.activations == "uint8" else " asymmetric"
+        return f"quantize {self.activations}{zero_point}" + (
+            ", weights per tensor" if self.weights == "per_tensor" else ""
+        )
+
+
 class Tune(_Edit):
     """Search `trials` schedules (or take the tuner's own number) with the named tuner."""
 
@@ -81,4 +104,4 @@ class Keep(_Edit):
         return f"keep {self.property}"
 
 
-Edit = Annotated[ChangeLayout | ChangeDType | Tune | Keep, Field(discriminator="kind")]
+Edit = Annotated[ChangeLayout | ChangeDType | Quantize | Tune | Keep, Field(discriminator="kind")]
