@@ -8,6 +8,7 @@ from corecast.backends.tasks import Task, TaskError, tasks
 from corecast.backends.tuners import Candidate, Search, Tuner
 from corecast.backends.tuners.metaschedule import MetaSchedule
 from corecast.backends.tuning import TaskResult, TuneError, TuneProgress, tune
+from corecast.backends.workloads import Workload, workloads
 
 __all__ = [
     "BuildError",
@@ -25,9 +26,11 @@ __all__ = [
     "TuneError",
     "TuneProgress",
     "Tuner",
+    "Workload",
     "build",
     "tasks",
     "tune",
     "tvm_target",
     "unrunnable",
+    "workloads",
 ]

@@ -19,7 +19,7 @@ from tvm.ir import IRModule, Var
 from corecast.backends.alone import layers_alone
 from corecast.backends.calls import kernels
 from corecast.backends.host import tvm_target
-from corecast.backends.pipeline import BuildError, fused, legalized, unrunnable
+from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable
 from corecast.backends.records import Records
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
@@ -72,7 +72,7 @@ def build(module: IRModule, target: Target, records: Records | None = None) -> E
 def _compiled(module: IRModule, target: Target, records: Records | None = None) -> Executable:
     chip = tvm_target(target)
     try:
-        lowered = fused(legalized(module, target))
+        lowered = fused(grouped(legalized(module, target)))
         if records is not None:
             lowered = _with_schedules(lowered, records, chip)
         code = tvm.compile(lowered, chip)

@@ -22,6 +22,12 @@ def called_kernel(value: relax.Expr) -> GlobalVar | None:
     return None
 
 
+def called(function: relax.Function) -> Iterator[str]:
+    """The kernels that a function calls, by name, once for each call."""
+    found = (called_kernel(binding.value) for binding in bindings(function))
+    return (kernel.name_hint for kernel in found if kernel is not None)
+
+
 def kernels(module: IRModule) -> dict[str, tirx.PrimFunc]:
     """The kernels of a module by name."""
     return {

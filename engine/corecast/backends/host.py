@@ -40,6 +40,13 @@ def host_arch() -> str | None:
     return next((arch for arch in cpu_flags() if not missing_flags(arch)), None)
 
 
+def vector_bits(target: Target) -> int:
+    """How wide the vector registers are that code for a CPU target uses."""
+    arch = target.arch or host_arch()
+    flags = cpu_flags().get(arch, ()) if arch else ()
+    return next((bits for flag, bits in (("avx512f", 512), ("avx2", 256)) if flag in flags), 128)
+
+
 def missing_flags(arch: str) -> tuple[str, ...]:
     """The CPU flags that code for `arch` needs and this machine does not report."""
     return tuple(flag for flag in cpu_flags()[arch] if flag not in _host_flags())

@@ -63,6 +63,6 @@ def grouped(legal: IRModule) -> IRModule:
     return relax.transform.FuseOps()(legal)
 
 
-def fused(legal: IRModule) -> IRModule:
-    """The same with each group made one kernel: `fused_conv2d_add_relu`."""
-    return relax.transform.FuseTIR()(grouped(legal))
+def fused(groups: IRModule) -> IRModule:
+    """A grouped module with each group made one kernel: `fused_conv2d_add_relu`."""
+    return relax.transform.FuseTIR()(groups)

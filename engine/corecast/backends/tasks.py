@@ -16,8 +16,9 @@ from tvm.ir import Call, IRModule
 from tvm_ffi import structural_equal
 
 from corecast.backends.build import try_each_layer
-from corecast.backends.calls import bindings, called_kernel, kernels
+from corecast.backends.calls import called, called_kernel, kernels
 from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable
+from corecast.backends.workloads import Workload, is_static, workloads
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 from corecast.recipe import Tune
@@ -33,17 +34,26 @@ class TaskError(CorecastError):
 
 @dataclass(frozen=True)
 class Task:
-    """One kernel to tune: its name in the built module, the layers that asked, and how often a run calls it.
+    """One kernel to tune, the layers that asked, and how often a run calls it.
 
     `runs` counts every call, also those of layers that did not ask: they get the same schedule. `trials` is the most
     that any layer asked for, or None where the tuner's own number will do.
     """
 
-    name: str
-    function: tirx.PrimFunc
+    workload: Workload
     layers: tuple[str, ...]
     runs: int
     trials: int | None
+
+    @property
+    def name(self) -> str:
+        """The kernel's name in the built module."""
+        return self.workload.name
+
+    @property
+    def function(self) -> tirx.PrimFunc:
+        """What TVM made of it."""
+        return self.workload.function
 
 
 def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[Task]:
@@ -67,8 +77,9 @@ def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[
         if one_by_one():
             try_each_layer(module, target)
         legal = legalized(module, target)
-        built = fused(legal)
-    functions, runs = kernels(built), Counter(_called(built["main"]))
+        built = fused(grouped(legal))
+        known = workloads(module, legal)
+    functions, runs = kernels(built), Counter(called(built["main"]))
     names = {layer: _name_of(function, functions) for layer, function in _kernels_of(legal, wanted)}
     if problems := [problem for layer in wanted if (problem := _objection(layer, names.get(layer), functions))]:
         raise TaskError(problems)
@@ -76,7 +87,7 @@ def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[
     for layer, name in names.items():
         layers_of.setdefault(str(name), []).append(layer)
     return [
-        Task(name, functions[name], tuple(layers), runs[name], _most_trials(wanted[layer] for layer in layers))
+        Task(known[name], tuple(layers), runs[name], _most_trials(wanted[layer] for layer in layers))
         for name, layers in layers_of.items()
     ]
 
@@ -89,9 +100,9 @@ def _kernels_of(legal: IRModule, wanted: Container[str]) -> Iterator[tuple[str, 
         mark: group.name_hint
         for group, function in groups.functions_items()
         if isinstance(function, relax.Function) and group.name_hint != "main"
-        for mark in _called(function)
+        for mark in called(function)
     }
-    functions = kernels(relax.transform.FuseTIR()(groups))
+    functions = kernels(fused(groups))
     for mark, layer in marks.items():
         yield layer, functions[group_of.get(mark, mark)].without_attr(_MARK)
 
@@ -123,12 +134,6 @@ def _name_of(function: tirx.PrimFunc, built: Mapping[str, tirx.PrimFunc]) -> str
     return next((name for name, other in built.items() if structural_equal(function, other)), None)
 
 
-def _called(function: relax.Function) -> Iterator[str]:
-    """The kernels that a function calls, by name, once for each call."""
-    called = (called_kernel(binding.value) for binding in bindings(function))
-    return (kernel.name_hint for kernel in called if kernel is not None)
-
-
 def _most_trials(edits: Iterable[Tune]) -> int | None:
     return max((edit.trials for edit in edits if edit.trials is not None), default=None)
 
@@ -137,15 +142,7 @@ def _objection(layer: str, name: str | None, functions: Mapping[str, tirx.PrimFu
     if name is None:
         help = "it may have been folded into a constant, or be no layer of this module"
         return Problem("no-task", f"`{layer}` cannot be tuned: the compiled module has no kernel for it", help=help)
-    if not _is_static(functions[name]):
+    if not is_static(functions[name]):
         help = "load the model with static shapes"
         return Problem("no-task", f"`{layer}` cannot be tuned: its shapes are not static", help=help)
     return None
-
-
-def _is_static(function: tirx.PrimFunc) -> bool:
-    """Whether every argument is a buffer whose sizes are numbers."""
-    return all(
-        isinstance(parameter.ty, tirx.BufferType) and all(isinstance(size, tirx.IntImm) for size in parameter.ty.shape)
-        for parameter in function.params
-    )

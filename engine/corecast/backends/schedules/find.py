@@ -1,0 +1,61 @@
+"""The installed schedule families by name, and the one that takes a kernel."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint
+
+from corecast.backends.schedules.family import Family, ScheduleError
+from corecast.backends.workloads import Workload
+from corecast.lang.problems import Problem
+from corecast.model import Target
+from corecast.recipe import ExtensionError, installed, loaded, unknown
+from corecast.recipe.installed import OURS
+
+GROUP = "corecast.schedules"
+
+_OWN = [EntryPoint("blocked_cpu", "corecast.backends.schedules.blocked_cpu:BlockedCpu", GROUP)]
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Those of other distributions first, so that they come before ours where both take a kernel.
+
+    Raises `ExtensionError` where a name has two owners, or where what is named is no family.
+    """
+    found: dict[str, tuple[str, EntryPoint]] = {}
+    for owner, point in [*installed(GROUP), *((OURS, point) for point in _OWN)]:
+        if point.name in found:
+            raise ExtensionError.taken(f"the schedule family `{point.name}`", found[point.name][0], owner)
+        found[point.name] = owner, point
+    return tuple(_family(owner, point) for owner, point in found.values())
+
+
+def _family(owner: str, point: EntryPoint) -> Family:
+    kind = loaded(owner, point)
+    if not (isinstance(kind, type) and issubclass(kind, Family)) or kind.name != point.name:
+        message = f"`{point.value}`, which {owner} adds, is no schedule family called `{point.name}`"
+        help = "it has to be a subclass of `corecast.backends.schedules.Family` whose `name` is the entry point's name"
+        raise ExtensionError(Problem("broken-extension", message, help=help))
+    family: Family = kind()
+    return family
+
+
+def find_family(name: str) -> Family:
+    """The family of a name. Raises `ScheduleError`."""
+    known = {family.name: family for family in families()}
+    if name not in known:
+        message = f"there is no schedule family `{name}`"
+        raise ScheduleError(Problem("unknown-family", message, help=unknown("families", name, list(known))))
+    return known[name]
+
+
+def family_for(workload: Workload, target: Target) -> Family | str:
+    """The first family that takes a kernel; or why none does, with the reason of each."""
+    reasons = []
+    for family in families():
+        reason = family.refuses(workload, target)
+        if reason is None:
+            return family
+        reasons.append(f"{family.name}: {reason}")
+    return "; ".join(reasons)
