@@ -203,6 +203,15 @@ requirements = node(
 )
 expectations = node(nodes.Expect, operator=comparators, count=whole | parameters, **said)
 optionals = node(nodes.Optional, **said)
+metrics = st.lists(plain_names, min_size=1, max_size=2).map(" ".join)
+answers = node(
+    nodes.Expectation,
+    metric=node(nodes.Word, value=metrics, quoted=st.just(False)),
+    operator=comparators,
+    bound=st.integers(0, 999) | st.floats(0, 1e6, allow_nan=False) | parameters,
+    unit=st.none() | st.just("%") | plain_names,
+    **said,
+)
 
 
 @st.composite
@@ -224,13 +233,14 @@ def files(draw: st.DrawFn) -> nodes.RuleFile:
     """A file whose skips stand before its rules, with at most one header and no name twice."""
     head = [
         *draw(st.lists(headers, max_size=1)),
-        *draw(st.lists(requirements | uses | params | lets | skips, max_size=3)),
+        *draw(st.lists(requirements | uses | params | lets | skips | answers, max_size=3)),
     ]
     body = draw(st.lists(rules() | lets | requirements | uses | params, max_size=3))
     taken: set[tuple[type, str]] = set()
     statements = []
     for statement in [*draw(st.permutations(head)), *body]:
         name = statement.name if isinstance(statement, nodes.Rule | nodes.Let | nodes.Param) else None
+        name = statement.metric.value if isinstance(statement, nodes.Expectation) else name
         if name is None or (type(statement), name) not in taken:
             statements.append(statement)
             taken.add((type(statement), name or ""))

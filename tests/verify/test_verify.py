@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -12,7 +12,23 @@ from corecast.api.recipes import read_recipe
 from corecast.lang import Source
 from corecast.model import TensorType, parse_table
 from corecast.plan import Plan, plan
-from corecast.verify import InputError, Verification, check_inputs, difference, seeded_inputs, tolerance_of, verify
+from corecast.recipe import METRICS
+from corecast.verify import (
+    Comparison,
+    InputError,
+    Score,
+    ScoreError,
+    Scorer,
+    Verification,
+    by_metric,
+    check_inputs,
+    difference,
+    measured,
+    seeded_inputs,
+    tolerance_of,
+    top1,
+    verify,
+)
 
 TABLE = parse_table(
     "data: float32 1x4x8x8\n"
@@ -21,9 +37,9 @@ TABLE = parse_table(
 )
 
 
-def planned(request: str) -> Plan:
-    source = Source("case.rules", f"match nn.conv2d, {request}")
-    return plan(read_recipe(source), TABLE)
+def planned(request: str, *expected: str) -> Plan:
+    lines = [*(f"expect {item}" for item in expected), f"match nn.conv2d, {request}"]
+    return plan(read_recipe(Source("case.rules", "\n".join(lines))), TABLE)
 
 
 def answering(value: float):
@@ -37,7 +53,7 @@ def judged(request: str, converted: float, control: float, layer: str | None = "
         answering(1.0),
         answering(converted),
         {layer: answering(control)} if layer else {},
-        inputs={"data": np.zeros(1)},
+        batches=[{"data": np.zeros(1)}],
         plan=planned(request),
         seed=0,
         compared="outputs",
@@ -66,7 +82,7 @@ def test_a_control_that_is_not_seen_is_followed_by_another() -> None:
         answering(1.0),
         answering(1.0),
         {"nn.conv2d#0": answering(1.0), "nn.conv2d#1": answering(1.5)},
-        inputs={"data": np.zeros(1)},
+        batches=[{"data": np.zeros(1)}],
         plan=planned("set layout HWNC"),
         seed=0,
         compared="outputs",
@@ -161,3 +177,126 @@ def test_a_model_that_rounds_itself_widens_the_tolerance() -> None:
     bounds = [tolerance_of(layout, dtypes) for dtypes in ((), ("float16",), ("bfloat16", "float16"), ("int4",))]
     assert bounds == [1e-4, 1e-2, 8e-2, 1e-4]
     assert tolerance_of(planned("cast int8"), ("float16",)) is None
+
+
+# ── what a recipe expects ────────────────────────────────────────────────────────────────────────────────────────────
+
+ANSWERS = np.array([[4.0, 1.0], [3.0, 2.0], [0.0, 5.0], [1.0, 4.0]])  # classes 0, 0, 1, 1
+LABELS = np.array([0, 0, 1, 1])
+
+
+def answered(request: str, *expected: str, converted: np.ndarray, scorer: Scorer | None = None) -> Verification:
+    """A model that answers `ANSWERS`, a conversion that answers otherwise, and a control whose answers are reversed.
+
+    They are asked in two batches of two.
+    """
+    return verify(
+        lambda batch: [ANSWERS[batch["at"]]],
+        lambda batch: [converted[batch["at"]]],
+        {"nn.conv2d#0": lambda batch: [converted[batch["at"], ::-1]]},
+        batches=[{"at": np.array([0, 1])}, {"at": np.array([2, 3])}],
+        plan=planned(request, *expected),
+        seed=0,
+        compared="outputs",
+        scorer=scorer,
+    )
+
+
+def test_what_is_expected_is_judged_and_nothing_else() -> None:
+    """A third of the largest value is far beyond what float16 may do by itself; here it is what the recipe allows."""
+    noisy = ANSWERS + 0.1
+    verification = answered("cast float16", "cosine >= 0.99", "snr >= 20 dB", converted=noisy)
+    assert verification.verdict == "pass"
+    assert [item.met for item in verification.judged] == [True, True]
+    assert [item.place for item in verification.judged] == ["line 1", "line 2"]
+    assert verification.tolerance is None
+    assert answered("cast float16", converted=noisy).verdict == "fail"
+
+
+def test_the_first_expectation_that_is_missed_fails() -> None:
+    """And the verdict says which one, by how much."""
+    verification = answered("cast float16", "cosine >= 0.9", "max error <= 1%", converted=ANSWERS + 0.1)
+    assert (verification.verdict, verification.reason) == ("fail", "max error is 2%, and max error <= 1% is expected")
+    assert verification.judged[1].spent == pytest.approx(2)
+
+
+def test_an_expectation_that_cannot_fail_is_vacuous() -> None:
+    """Reversed answers have a cosine of 0.39 to the right ones."""
+    verification = answered("cast float16", "cosine >= 0.3", converted=ANSWERS)
+    assert (verification.verdict, "meets what is expected" in verification.reason) == ("vacuous", True)
+
+
+def test_accuracy_is_that_of_all_batches_together() -> None:
+    """One of four answers turned over is a drop of a quarter, however near the numbers are."""
+    turned = ANSWERS.copy()
+    turned[1] = [2.0, 3.0]
+    held = answered("cast float16", "accuracy drop <= 25%", converted=turned, scorer=top1(LABELS))
+    missed = answered("cast float16", "accuracy drop <= 20%", "accuracy >= 70%", converted=turned, scorer=top1(LABELS))
+    assert (held.verdict, missed.verdict) == ("pass", "fail")
+    assert str(held.score) == "top-1 accuracy of 4 labels: 100.00% before, 75.00% after"
+    assert held.score.control == 0.25
+    assert [item.met for item in missed.judged] == [False, True]
+
+
+def test_an_accuracy_without_labels_is_no_pass() -> None:
+    """Whatever else was met: what was promised was not looked at."""
+    verification = answered("cast float16", "accuracy drop <= 0.5%", "cosine >= 0.99", converted=ANSWERS)
+    assert verification.verdict == "cannot-run-here"
+    assert "--labels" in verification.reason
+    assert verification.error is not None
+    assert answered("cast float16", "accuracy >= 1%", "snr >= 99", converted=ANSWERS + 0.1).verdict == "fail"
+
+
+def test_no_expectation_makes_a_hard_cast_a_pass() -> None:
+    """There is no scale, so what holds for these inputs says nothing of others; what fails, fails."""
+    assert answered("cast int8", "cosine >= 0.5", converted=ANSWERS).verdict == "hard-cast"
+    assert answered("cast int8", "cosine >= 0.9", converted=ANSWERS[:, ::-1]).verdict == "fail"
+
+
+def test_a_metric_of_ones_own_is_given_all_outputs_and_the_labels() -> None:
+    """More is better; its own unit is what `metric drop` is bounded in."""
+    seen = []
+
+    def points(outputs: np.ndarray, labels: np.ndarray) -> float:
+        seen.append(outputs.shape)
+        return 100 * float(np.mean(outputs.argmax(-1) == labels))
+
+    scorer = by_metric("points", points, LABELS)
+    verification = answered("cast float16", "metric drop <= 1", converted=ANSWERS + 0.1, scorer=scorer)
+    assert (verification.verdict, set(seen)) == ("pass", {(4, 2)})
+    share = answered("cast float16", "accuracy drop <= 1%", converted=ANSWERS, scorer=scorer)
+    assert (share.verdict, "metric drop" in share.reason) == ("cannot-run-here", True)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "slug"),
+    [
+        (lambda: top1(np.array([0, 1])), "bad-labels"),
+        (lambda: top1(np.array([0, 0, 1, 2])), "bad-labels"),
+        (lambda: top1(np.array([0.0, 0.0, 1.0, 1.0])), "bad-labels"),
+        (lambda: by_metric("m", lambda *_: nan, None), "bad-metric"),
+        (lambda: by_metric("m", lambda: 1.0, None), "bad-metric"),
+    ],
+)
+def test_labels_and_metrics_that_do_not_fit_are_told(scorer, slug: str) -> None:
+    """Before anything is concluded from them."""
+    with pytest.raises(ScoreError) as caught:
+        answered("cast float16", converted=ANSWERS, scorer=scorer())
+    assert caught.value.problems[0].slug == slug
+
+
+def test_batches_add_up_to_what_all_of_them_come_to_at_once() -> None:
+    """Whatever the sizes of the batches; several outputs too."""
+    random = np.random.default_rng(0)
+    one, other = ([random.normal(size=(9, 3)), 100 * random.normal(size=(9,))] for _ in range(2))
+    parts = Comparison()
+    for batch in (slice(0, 4), slice(4, 5), slice(5, 9)):
+        parts.add([array[batch] for array in one], [array[batch] for array in other])
+    whole = difference(one, other)
+    assert parts.difference.model_dump() == pytest.approx(whole.model_dump())
+
+
+def test_every_metric_that_may_be_expected_is_measured() -> None:
+    """Or a recipe could never pass."""
+    values = measured(difference([ANSWERS], [ANSWERS]), Score(name="accuracy", original=1.0, converted=1.0))
+    assert values.keys() == METRICS.keys()

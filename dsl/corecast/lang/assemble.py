@@ -30,10 +30,18 @@ class Clause:
     def is_request(self) -> bool:
         return self.word not in WORDS
 
+    @property
+    def is_expectation(self) -> bool:
+        """Whether it is an `expect` of the whole file, and not one of a rule."""
+        return isinstance(self.node, nodes.Expectation)
+
 
 @dataclass(slots=True)
 class _Group:
-    """A rule's clauses, its header or `match` first; or a clause of the file; or clauses that no rule owns."""
+    """A rule's clauses, its header or `match` first; or a clause of the file; or clauses that no rule owns.
+
+    A rule also holds what is written in it and belongs to the file: the problem of that is told, and nothing else.
+    """
 
     clauses: list[Clause]
     has_match: bool = False
@@ -48,7 +56,7 @@ class _Group:
 
     @property
     def is_stray(self) -> bool:
-        return self.first.is_request or self.first.word in ("expect", "optional")
+        return self.first.is_request or (self.first.word in ("expect", "optional") and not self.first.is_expectation)
 
     @property
     def was_read(self) -> bool:
@@ -61,7 +69,7 @@ class _Group:
             return False
         if clause.word == "match":
             return self.is_rule and not self.has_match
-        return self.is_rule or (self.is_stray and clause.word != "skip")
+        return self.is_rule or (self.is_stray and clause.word != "skip" and not clause.is_expectation)
 
     def add(self, clause: Clause) -> None:
         self.clauses.append(clause)
@@ -72,8 +80,9 @@ def assemble(clauses: Iterable[Clause]) -> tuple[tuple[nodes.Statement, ...], li
     """The statements of a file, and its problems; the statements are whole only where there are none."""
     problems: list[Problem] = []
     groups = _grouped(clauses, problems)
-    problems += _late_skips(groups)
+    problems += _late(groups)
     problems += _repeated_headers(groups)
+    problems += _repeated_expectations(groups)
     problems += _repeated_names(groups, "rule")
     problems += _repeated_names(groups, "let")
     problems += _repeated_names(groups, "param")
@@ -113,7 +122,9 @@ def _grouped(clauses: Iterable[Clause], problems: list[Problem]) -> list[_Group]
 
 def _statements(groups: Iterable[_Group]) -> Iterator[nodes.Statement]:
     for group in groups:
-        read = [clause.node for clause in group.clauses if clause.node]
+        read = [
+            clause.node for clause in group.clauses if clause.node and not (group.is_rule and clause.is_expectation)
+        ]
         if read:
             yield _rule(group, read) if group.is_rule else read[0]
 
@@ -161,7 +172,7 @@ def _rule_problems(group: _Group) -> Iterator[Problem]:
 
 
 def _repeated_clauses(group: _Group, word: str) -> Iterator[Problem]:
-    found = [clause for clause in group.clauses if clause.word == word and clause.node]
+    found = [clause for clause in group.clauses if clause.word == word and clause.node and not clause.is_expectation]
     for other in found[1:]:
         yield repeated(f"a second `{word}` in one rule", other.span, found[0].span)
 
@@ -193,14 +204,29 @@ def _repeated_names(groups: list[_Group], word: str) -> Iterator[Problem]:
         first.setdefault(node.name, node.span)
 
 
-def _late_skips(groups: list[_Group]) -> Iterator[Problem]:
+def _late(groups: list[_Group]) -> Iterator[Problem]:
+    """What is said of the whole file and stands where it seems to be said of a rule."""
     after_a_rule = False
     for group in groups:
         if group.first.word == "skip" and after_a_rule:
-            yield Problem(
-                "late-skip",
-                "a `skip` for the whole file stands before its first rule",
-                group.first.span,
-                "move it up, or put it into the rule that it is meant for",
-            )
+            help = "move it up, or put it into the rule that it is meant for"
+            yield _behind_a_rule("late-skip", "a `skip` for the whole file", group.first, help)
         after_a_rule = after_a_rule or group.is_rule
+        for clause in group.clauses if after_a_rule else ():
+            if clause.is_expectation:
+                help = "move it up; what a rule itself expects is a number of layers, as in `expect >= 16`"
+                yield _behind_a_rule("late-expectation", "an `expect` for the whole file", clause, help)
+
+
+def _behind_a_rule(slug: str, what: str, clause: Clause, help: str) -> Problem:
+    return Problem(slug, f"{what} stands before its first rule", clause.span, help)
+
+
+def _repeated_expectations(groups: list[_Group]) -> Iterator[Problem]:
+    first: dict[object, Span] = {}
+    for clause in (clause for group in groups for clause in group.clauses):
+        if isinstance(clause.node, nodes.Expectation):
+            metric = clause.node.metric.value
+            if metric in first:
+                yield repeated(f"a second `expect {metric}` in one file", clause.span, first[metric])
+            first.setdefault(metric, clause.span)

@@ -92,6 +92,21 @@ class Builder(Literals):
         operator = _comparator(comparator) if comparator else "=="
         return nodes.Expect(span=self.clause, operator=operator, count=self._whole(count, self._span(count)))
 
+    def expectation(
+        self, _: Meta, metric: nodes.Word, comparator: Token, bound: Token, unit: Token | None
+    ) -> nodes.Expectation:
+        place = self._span(bound)
+        number = (
+            nodes.Parameter(span=place, name=bound[1:]) if bound.type == "PARAMETER" else self._number(bound, place)
+        )
+        sign = _comparator(comparator)
+        return nodes.Expectation(
+            span=self.clause, metric=metric, operator=sign, bound=number, unit=None if unit is None else str(unit)
+        )
+
+    def metric(self, meta: Meta, *words: Token) -> nodes.Word:
+        return nodes.Word(span=self._span(meta), value=" ".join(words))
+
     def optional(self, _: Meta) -> nodes.Optional:
         return nodes.Optional(span=self.clause)
 

@@ -11,6 +11,7 @@ from corecast.lang import nodes
 from corecast.lang.spell import (
     on_one_line,
     quoted,
+    spell_bound,
     spell_item,
     spell_number,
     spell_parameter,
@@ -42,7 +43,7 @@ def format_clause(clause: nodes.Statement) -> str:
 
 # ── files and rules ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-_Line = nodes.Header | nodes.Requires | nodes.Use | nodes.Param | nodes.Let | nodes.Clause
+_Line = nodes.Header | nodes.Requires | nodes.Use | nodes.Param | nodes.Let | nodes.Expectation | nodes.Clause
 """What stands on a line of its own: everything but a whole rule."""
 
 
@@ -123,6 +124,10 @@ def _text(statement: _Line) -> str:
             return f"expect {spell_whole(statement.count)}"
         case nodes.Expect():
             return f"expect {statement.operator} {spell_whole(statement.count)}"
+        case nodes.Expectation():
+            unit = {None: "", "%": "%"}.get(statement.unit, f" {statement.unit}")
+            metric = _word(statement.metric)
+            return f"expect {metric} {statement.operator} {spell_bound(statement.bound)}{unit}"
         case nodes.Optional():
             return "optional"
 

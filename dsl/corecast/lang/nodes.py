@@ -368,10 +368,20 @@ class Request(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Expect(Statement):
-    """`expect >= 1`, `expect 16` (which is `==`)."""
+    """`expect >= 1`, `expect 16` (which is `==`): of how many layers a rule must be realised."""
 
     operator: Comparator
     count: int | Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation(Statement):
+    """`expect accuracy drop <= 0.5%`: what must be true of the answers of the whole converted model."""
+
+    metric: Word
+    operator: Comparator
+    bound: int | float | Parameter
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +405,7 @@ class Rule(Statement):
         return self.name or f"line-{self.span.line}"
 
 
-FileStatement = Header | Requires | Use | Param | Let | Skip | Rule
+FileStatement = Header | Requires | Use | Param | Let | Expectation | Skip | Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,10 @@ def spell_whole(number: int | nodes.Parameter) -> str:
     return spell_parameter(number) if isinstance(number, nodes.Parameter) else str(number)
 
 
+def spell_bound(number: float | nodes.Parameter) -> str:
+    return spell_parameter(number) if isinstance(number, nodes.Parameter) else spell_number(number)
+
+
 def quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

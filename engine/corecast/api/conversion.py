@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from corecast.backends import (
 )
 from corecast.lang import Problem
 from corecast.model import LayerTable, Target
-from corecast.plan import PlannedLayer, compress
+from corecast.plan import Plan, PlannedLayer, compress
 from corecast.recipe import ChangeDType, ChangeLayout, Keep
 from corecast.verify import Verification
 from corecast.verify import verify as compare
@@ -87,8 +87,8 @@ def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) 
     return compare(
         runner(reference, HOST, "the original")(reference.parameters),
         run(converted.parameters),
-        {layer: run(_disturbed(converted, table, layer)) for layer in _layers_to_disturb(bundle, table)},
-        inputs=pair.inputs(seed),
+        {what: run(_disturbed(converted, names)) for what, names in _to_disturb(bundle.plan, table).items()},
+        batches=[pair.inputs(seed)],
         plan=bundle.plan,
         seed=seed,
         compared=str(pair),
@@ -111,26 +111,36 @@ def _is_changed(layer: PlannedLayer) -> bool:
     return any(not isinstance(decision.edit, Keep) for decision in layer.decisions if decision)
 
 
-def _layers_to_disturb(bundle: Bundle, table: LayerTable) -> list[str]:
-    """A few layers with weights that the plan changes, the furthest from the output first: the hardest to see."""
+def _to_disturb(plan: Plan, table: LayerTable) -> dict[str, list[str]]:
+    """The weights to disturb in each control: those of single layers, the furthest from the output first.
+
+    What a recipe expects may be met with one layer disturbed; then it is all of those that the plan changes.
+    """
     changed = [
         layer.id
-        for layer in bundle.plan.layers
+        for layer in plan.layers
         if any(isinstance(decision.edit, ChangeLayout | ChangeDType) for decision in filter(None, layer.decisions))
         and table.by_id[layer.id].name
     ]
-    return changed[:MOST_CONTROLS]
+    names = {layer: table.by_id[layer].name or "" for layer in changed}
+    if plan.expects and len(changed) > 1:
+        return {changed[0]: [names[changed[0]]], f"all {len(changed)} converted layers": list(names.values())}
+    return {layer: [names[layer]] for layer in changed[:MOST_CONTROLS]}
 
 
-def _disturbed(model: Model, table: LayerTable, layer: str) -> Mapping[str, Array]:
-    """The parameters with every element of one layer's weight made up to a half larger or smaller.
+def _disturbed(model: Model, names: Collection[str]) -> Mapping[str, Array]:
+    """The parameters with every element of a weight made up to a half larger or smaller; of several, in disorder.
 
     Not its sign alone: an even function behind it, or a second use of the weight, would hide that.
     """
-    name = table.by_id[layer].name or ""
-    weight = model.parameters[name]
-    factors = np.random.default_rng(0).uniform(0.5, 1.5, weight.shape)
-    return {**model.parameters, name: (weight.astype(np.float64) * factors).astype(weight.dtype)}
+    random = np.random.default_rng(0)
+
+    def disturbed(weight: Array) -> Array:
+        if len(names) > 1:
+            return random.permutation(weight.reshape(-1)).reshape(weight.shape)
+        return (weight.astype(np.float64) * random.uniform(0.5, 1.5, weight.shape)).astype(weight.dtype)
+
+    return {**model.parameters, **{name: disturbed(model.parameters[name]) for name in names}}
 
 
 def runner_of(bundle: Bundle, target: Target) -> Runner:

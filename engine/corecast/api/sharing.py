@@ -28,6 +28,7 @@ from corecast.api.options import (
 from corecast.api.printed import PrintedPack
 from corecast.api.recipes import read_flat, read_recipe
 from corecast.lang import Problem, RulesError, nodes
+from corecast.lang.format import format_clause
 from corecast.lang.spell import format_selector, format_value
 from corecast.recipe import Flat, FolderShelf, Library, Pack
 from corecast.recipe.lock import SUFFIX as LOCK
@@ -104,6 +105,8 @@ def _page(flat: Flat) -> Iterator[str]:
                 yield f"  set      {statement.name} = {format_selector(statement.selector)}"
             case nodes.Skip():
                 yield f"  skip     {format_selector(statement.selector)}"
+            case nodes.Expectation():
+                yield f"  expects  {format_clause(statement).removeprefix('expect ')}"
             case nodes.Rule():
                 yield f"  rule     {statement.label}, {statement.span.source.name}:{statement.span.line}"
     for proof in info.validated_with if info else ():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from corecast.plan import Decision, Plan, PlannedLayer
 from corecast.recipe import ChangeDType, ChangeLayout, Keep, Property
-from corecast.verify.verify import CAST_TOLERANCES
+from corecast.verify.judge import CAST_TOLERANCES
 
 EXCEPTIONS = "measured_exceptions"
 """The rule that leaves layers as they were."""

@@ -23,6 +23,7 @@ from corecast.plan.plan import (
     Anchor,
     Because,
     Decision,
+    Expected,
     ModelId,
     Plan,
     PlannedLayer,
@@ -34,7 +35,7 @@ from corecast.plan.plan import (
 from corecast.plan.predict import predict
 from corecast.plan.progress import OnProgress, Steps
 from corecast.plan.select import Matches, Selection
-from corecast.recipe import PROPERTIES, Declined, Edit, Keep, Property, Recipe, Request, Rule
+from corecast.recipe import PROPERTIES, Declined, Edit, Expectation, Keep, Property, Recipe, Request, Rule
 
 
 class PlanError(CorecastError):
@@ -154,6 +155,7 @@ class _Cascade:
             ),
             recipe=recipe_id(self.recipe),
             target=self.target.name if self.target else None,
+            expects=tuple(self._expected(item) for item in self.recipe.expectations),
             layers=layers,
             untouched=self._untouched(),
             rules=tuple(self._outcome(item) for item in applied),
@@ -165,6 +167,10 @@ class _Cascade:
         if self.problems:
             raise PlanError(self.problems, plan)
         return plan
+
+    def _expected(self, item: Expectation) -> Expected:
+        span = item.node.span
+        return Expected(**dict(item.bound), line=span.line, file=self.recipe.file_of(span))
 
     # ── skip clauses ─────────────────────────────────────────────────────────────────────────────────────────────────
 

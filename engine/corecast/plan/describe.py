@@ -22,6 +22,7 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
     kept = len(plan.layers) - changed
     of = f"{changed} of {_many(len(table.layers), 'layer')} change"
     yield f"{plan.recipe.file} for {plan.model.name}{on}: {of}" + (f", {kept} are kept as they are" if kept else "")
+    yield from (f"expects {item} ({item.place})" for item in plan.expects)
     for rule in plan.rules:
         yield ""
         yield f"{rule.rule} ({rule.place}): {_many(rule.matched, 'layer')} matched, {rule.realised} realised"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pydantic import BaseModel, ConfigDict
 
 from corecast.plan.ids import compress, place_of, shorten
-from corecast.plan.plan import Anchor, Decision, Plan, PlannedLayer, RecipeId
+from corecast.plan.plan import Anchor, Decision, Expected, Plan, PlannedLayer, RecipeId
 from corecast.recipe import PROPERTIES, Property
 
 
@@ -47,6 +47,13 @@ class Changed(_Part):
     after: Decision | None
 
 
+class ChangedExpectation(_Part):
+    """A metric of which another bound is expected; None where nothing is."""
+
+    before: Expected | None
+    after: Expected | None
+
+
 class PlanDiff(_Part):
     """What a plan changes beside an older one; empty where both say the same of the same layers.
 
@@ -55,6 +62,7 @@ class PlanDiff(_Part):
     """
 
     causes: tuple[str, ...]
+    expects: tuple[ChangedExpectation, ...] = ()
     added: tuple[Came, ...] = ()
     gone: tuple[Came, ...] = ()
     renamed: tuple[Renamed, ...] = ()
@@ -63,7 +71,7 @@ class PlanDiff(_Part):
 
     @property
     def is_empty(self) -> bool:
-        return not (self.added or self.gone or self.renamed or self.changed)
+        return not (self.expects or self.added or self.gone or self.renamed or self.changed)
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -76,6 +84,7 @@ def diff(old: Plan, new: Plan) -> PlanDiff:
     kept = {new_id: before[old_id] for old_id, new_id in pairs.items()}
     return PlanDiff(
         causes=tuple(_causes(old, new)),
+        expects=tuple(_expectations(old, new)),
         added=tuple(_came(layer) for layer in after.values() if layer.id not in kept),
         gone=tuple(_came(layer) for layer in before.values() if layer.id not in pairs),
         renamed=tuple(
@@ -111,6 +120,14 @@ def _changes(old: Anchor, new: Anchor) -> Iterator[Changed]:
     for name, before, after in zip(PROPERTIES, _decisions(old), _decisions(new), strict=True):
         if (before and before.edit) != (after and after.edit):
             yield Changed(layer=new.id, property=name, before=before, after=after)
+
+
+def _expectations(old: Plan, new: Plan) -> Iterator[ChangedExpectation]:
+    before, after = ({item.metric: item for item in plan.expects} for plan in (old, new))
+    for metric in {**before, **after}:
+        was, now = before.get(metric), after.get(metric)
+        if (was and was.bound) != (now and now.bound):
+            yield ChangedExpectation(before=was, after=now)
 
 
 def _causes(old: Plan, new: Plan) -> Iterator[str]:
@@ -177,6 +194,8 @@ def _lines(difference: PlanDiff) -> Iterator[str]:
     yield from difference.causes
     if difference.is_empty:
         yield "no layer and no decision differs"
+    for item in difference.expects:
+        yield f"expects {' -> '.join(map(_expected, (item.before, item.after)))}"
     yield from _page("added", ((_came_as(item), item.layer) for item in difference.added))
     yield from _page("gone", ((_came_as(item), item.layer) for item in difference.gone))
     yield from _page("renamed", _renames(difference.renamed))
@@ -220,6 +239,10 @@ def _changes_by_layer(changes: Iterable[Changed]) -> Iterator[tuple[str, str]]:
     for item in changes:
         lines[item.layer].append(f"{_text(item.before)} -> {_text(item.after)}")
     yield from (("\n".join(texts), layer) for layer, texts in lines.items())
+
+
+def _expected(item: Expected | None) -> str:
+    return f"{item} ({item.place})" if item else "nothing of it"
 
 
 def _text(decision: Decision | None) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corecast.lang.nodes import Scalar
 from corecast.model.files import FormatVersion
-from corecast.recipe import Edit, Property, Recipe
+from corecast.recipe import Bound, Edit, Property, Recipe
 
 
 class _Part(BaseModel):
@@ -40,6 +40,10 @@ class Decision(Placed):
 
     edit: Edit
     rule: str
+
+
+class Expected(Placed, Bound):
+    """A bound on the answers of the converted model, and where the recipe states it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,14 +178,15 @@ class Prediction(_Part):
 class Plan(_Part):
     """The decisions of one recipe on one model. Prints as YAML (`corecast.plan.file`) and reads back from it.
 
-    `layers` are those with a decision, in binding order; `untouched` all others, by operator, for a later plan to be
-    compared with.
+    `expects` is what `verify` judges the answers by. `layers` are those with a decision, in binding order; `untouched`
+    all others, by operator, for a later plan to be compared with.
     """
 
     version: FormatVersion = 1
     model: ModelId
     recipe: RecipeId
     target: str | None = None
+    expects: tuple[Expected, ...] = ()
     layers: tuple[PlannedLayer, ...] = ()
     untouched: tuple[Anchor, ...] = ()
     rules: tuple[RuleOutcome, ...] = ()

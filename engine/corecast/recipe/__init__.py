@@ -3,6 +3,7 @@
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Quantize, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
 from corecast.recipe.installed import ExtensionError, installed, loaded
+from corecast.recipe.metrics import METRICS, Bound, Expectation, Metric, read_bound
 from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.resolve import resolve
@@ -26,19 +27,23 @@ from corecast.recipe.words import (
 )
 
 __all__ = [
+    "METRICS",
     "PROPERTIES",
     "Action",
+    "Bound",
     "Catalogue",
     "ChangeDType",
     "ChangeLayout",
     "Declined",
     "Edit",
+    "Expectation",
     "ExtensionError",
     "Flat",
     "FolderShelf",
     "Function",
     "Keep",
     "Library",
+    "Metric",
     "Natural",
     "OnePackShelf",
     "Pack",
@@ -63,6 +68,7 @@ __all__ = [
     "placed_predicate",
     "predicate",
     "predicate_of",
+    "read_bound",
     "resolve",
     "unknown",
     "weight_function",

@@ -1,8 +1,9 @@
 """A rules file and a library of packs in, one file out in which nothing is used and every parameter has its value.
 
 `use` stands for the text of the recipe that it names: its rules take part in the cascade at that place, its skips hold
-for the whole file. A recipe that is used twice stands where it was used first. Whoever uses it calls its sets and rules
-by its name (`tensorcore.stem`); in its own text they keep their plain names.
+for the whole file, and what it expects of the answers does where its user expects nothing of the same metric. A recipe
+that is used twice stands where it was used first. Whoever uses it calls its sets and rules by its name
+(`tensorcore.stem`); in its own text they keep their plain names.
 """
 
 from __future__ import annotations
@@ -152,17 +153,21 @@ class _Flattener:
                 note = ("defined here", root.lets[reference.name].span)
                 self._report("unknown-operator", message, reference.span, notes=(note,))
         self._report_duplicates(statements)
-        whole = replace(file, statements=tuple(_skips_first(statements)))
+        whole = replace(file, statements=tuple(_whole_first(statements)))
         return Flat(whole, tuple(self.parts.values()))
 
     def _expand(self, unit: _Unit, trail: tuple[_Unit, ...]) -> Iterator[nodes.FileStatement]:
         self.units[unit.prefix] = unit
         self._check_pack(unit)
         values = self._values(unit)
+        own = {item.metric.value for item in unit.file.statements if isinstance(item, nodes.Expectation)}
         for statement in unit.file.statements:
             match statement:
                 case nodes.Use():
-                    yield from self._use(settle(statement, values, self.problems), unit, (*trail, unit))
+                    used = self._use(settle(statement, values, self.problems), unit, (*trail, unit))
+                    yield from (
+                        item for item in used if not (isinstance(item, nodes.Expectation) and item.metric.value in own)
+                    )
                 case nodes.Param():
                     pass
                 case nodes.Header():
@@ -310,9 +315,9 @@ class _Flattener:
         self.problems.append(Problem(slug, message, span, help, notes=notes))
 
 
-def _skips_first(statements: list[nodes.FileStatement]) -> Iterator[nodes.FileStatement]:
-    """A skip for the whole file stands before the first rule, also where a used recipe's rules come before it."""
+def _whole_first(statements: list[nodes.FileStatement]) -> Iterator[nodes.FileStatement]:
+    """What is said of the whole file stands before the first rule, also where a used recipe's rules come before it."""
     first_rule = next((n for n, item in enumerate(statements) if isinstance(item, nodes.Rule)), len(statements))
     yield from statements[:first_rule]
-    yield from (item for item in statements[first_rule:] if isinstance(item, nodes.Skip))
-    yield from (item for item in statements[first_rule:] if not isinstance(item, nodes.Skip))
+    yield from (item for item in statements[first_rule:] if isinstance(item, nodes.Skip | nodes.Expectation))
+    yield from (item for item in statements[first_rule:] if not isinstance(item, nodes.Skip | nodes.Expectation))

@@ -136,6 +136,8 @@ def _name(statement: nodes.FileStatement) -> str:
             return f"{'let' if isinstance(statement, nodes.Let) else 'param'} {statement.name}"
         case nodes.Skip():
             return f"skip {format_selector(statement.selector)}"
+        case nodes.Expectation():
+            return f"expect {statement.metric.value}"
         case nodes.Use():
             return f"use {statement.recipe}"
         case nodes.Requires():

@@ -68,6 +68,8 @@ class _Settler:
                 return replace(node, within=self._count(parameter))
             case nodes.Expect(count=Parameter() as parameter):
                 return replace(node, count=self._typed(parameter, 0, "layers are counted in whole numbers"))
+            case nodes.Expectation(bound=Parameter() as parameter):
+                return replace(node, bound=self._number(parameter))
         return node
 
     def _value(self, parameter: Parameter, otherwise: Scalar) -> Scalar:
@@ -99,6 +101,14 @@ class _Settler:
         message = f"`${parameter.name}` is {count}, and counts begin with 1"
         self.problems.append(Problem("bad-param", message, parameter.span))
         return 1
+
+    def _number(self, parameter: Parameter) -> int | float:
+        value = self._value(parameter, 0)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+        message = f"`${parameter.name}` is {format_value(value)}, and a bound is a number"
+        self.problems.append(Problem("bad-param", message, parameter.span))
+        return 0
 
     def _typed(self, parameter: Parameter, otherwise: _Kind, why: str) -> _Kind:
         value = self._value(parameter, otherwise)

@@ -10,6 +10,7 @@ from typing import Literal
 from corecast.lang import nodes
 from corecast.lang.source import Source, Span
 from corecast.recipe.flatten import Part
+from corecast.recipe.metrics import Expectation
 from corecast.recipe.words import Action, Catalogue
 
 
@@ -46,7 +47,8 @@ class Rule:
 class Recipe:
     """A rules file with its meaning; `catalogue` is where its words come from.
 
-    `parts` are the recipes that it is made of, itself last.
+    `expectations` are what it says of the converted model's answers, one of a metric; `parts` the recipes that it is
+    made of, itself last.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recipe:
     source: Source
     catalogue: Catalogue
     lets: Mapping[str, nodes.Let]
+    expectations: tuple[Expectation, ...]
     skips: tuple[nodes.Skip, ...]
     rules: tuple[Rule, ...]
     requires: tuple[nodes.Requires, ...]

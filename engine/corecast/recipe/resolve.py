@@ -13,6 +13,7 @@ from corecast.lang.format import format_request
 from corecast.lang.problems import Problem, RulesError
 from corecast.lang.source import Span
 from corecast.recipe.flatten import Flat
+from corecast.recipe.metrics import Expectation, read_expectation
 from corecast.recipe.recipe import Recipe, Request, Rule
 from corecast.recipe.scope import Scope, captures
 from corecast.recipe.versions import bounds_text, installed_outside
@@ -56,6 +57,7 @@ class _Resolver:
         self.scope.check_lets()
         for skip in skips:
             self.scope.check(skip.selector)
+        expectations = {found.bound.metric: found for item in statements if (found := self._expectation(item))}
         rules = tuple(self._rule(item) for item in statements if isinstance(item, nodes.Rule) and _has_match(item))
         if self.problems:
             raise RulesError(self.problems)
@@ -66,6 +68,7 @@ class _Resolver:
             source=source,
             catalogue=self.catalogue,
             lets=self.lets,
+            expectations=tuple(expectations.values()),
             skips=skips,
             rules=rules,
             requires=requires,
@@ -82,6 +85,16 @@ class _Resolver:
         if installed:
             message = f"this recipe requires {requirement.package} {bounds}, and {installed} is installed"
             self._report("requires-not-met", message, requirement.span)
+
+    def _expectation(self, item: nodes.FileStatement) -> Expectation | None:
+        """What is expected of the answers; of two recipes that are used, the later one decides about a metric."""
+        if not isinstance(item, nodes.Expectation):
+            return None
+        try:
+            return read_expectation(item)
+        except RulesError as error:
+            self.problems += error.problems
+            return None
 
     def _rule(self, rule: nodes.Rule) -> Rule:
         match = next(clause for clause in rule.clauses if isinstance(clause, nodes.Match))

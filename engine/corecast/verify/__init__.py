@@ -1,17 +1,29 @@
-"""Numeric proof: the same seeded inputs through two models, a measure, a tolerance, a control and a verdict."""
+"""Numeric proof: the same inputs through two models, measures, bounds, a control and a verdict."""
 
 from corecast.verify.inputs import InputError, check_inputs, inputs_for, seeded_inputs
-from corecast.verify.measure import Difference, difference
-from corecast.verify.verify import Verification, tolerance_of, verify
+from corecast.verify.judge import Judged, bounds_of, judge, measured, tolerance_of
+from corecast.verify.measure import Comparison, Difference, difference
+from corecast.verify.score import Score, ScoreError, Scorer, by_metric, top1
+from corecast.verify.verify import Verification, verify
 
 __all__ = [
+    "Comparison",
     "Difference",
     "InputError",
+    "Judged",
+    "Score",
+    "ScoreError",
+    "Scorer",
     "Verification",
+    "bounds_of",
+    "by_metric",
     "check_inputs",
     "difference",
     "inputs_for",
+    "judge",
+    "measured",
     "seeded_inputs",
     "tolerance_of",
+    "top1",
     "verify",
 ]

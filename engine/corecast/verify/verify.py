@@ -1,45 +1,38 @@
 """Three ways to run a model in, a verdict out: does the converted one still give the original's answers?
 
-The third run is the control: the converted model with one layer's weight disturbed. Where the comparison does not see
+The third run is the control: the converted model with one layer's weight disturbed. Where what judges does not see
 that, it has not seen anything, and the verdict is `vacuous`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from corecast.plan import Plan
-from corecast.recipe import ChangeDType
-from corecast.verify.measure import Difference, difference, not_finite
+from corecast.recipe import Bound
+from corecast.verify.judge import Judged, bounds_of, is_hard_cast, judge, measured
+from corecast.verify.measure import Comparison, Difference, not_finite
+from corecast.verify.score import Score, Scorer, joined
 
 Array = NDArray[np.generic]
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]
 Verdict = Literal["pass", "fail", "vacuous", "hard-cast", "cannot-run-here"]
-
-# The largest difference, relative to the largest output, that a recipe may make. Another order of summation alone costs
-# about 1e-6 in a deep network; a cast costs half a unit in the last place of its dtype at each layer, which random
-# weights neither amplify nor average away.
-LAYOUT_TOLERANCE = 1e-4
-CAST_TOLERANCES = {
-    "float64": 1e-4,
-    "float32": 1e-4,
-    "float16": 1e-2,
-    "bfloat16": 8e-2,
-    "float8_e4m3fn": 0.15,
-    "float8_e5m2": 0.3,
-}
 
 
 class Verification(BaseModel):
     """The outcome of a numeric check; only `pass` is a pass.
 
     `hard-cast` says that an integer cast without a scale was measured, never that it is right; `vacuous` that the check
-    could not have failed; `cannot-run-here` that one of the models does not run on this machine, with the reason.
+    could not have failed; `cannot-run-here` that one of the models does not run on this machine, or that what the
+    recipe expects cannot be measured with what was given, with the reason.
+
+    `tolerance` is given where the recipe expects nothing; `inputs` says what was compared on, where that is no seed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,30 +42,28 @@ class Verification(BaseModel):
     seed: int
     tolerance: float | None = None
     compared: str
+    inputs: str | None = None
+    judged: tuple[Judged, ...] = ()
     error: Difference | None = None
+    score: Score | None = None
     control: Difference | None = None
     control_layer: str | None = None
 
     def __str__(self) -> str:
         lines = [f"verdict: {self.verdict} ({self.reason})"]
+        lines += [f"  expected    {item} ({item.place})" for item in self.judged if item.place]
         if self.error:
             lines.append(f"  difference  {self.error}")
-            lines.append(f"  compared    {self.compared}, inputs of seed {self.seed}")
+            lines += [f"  score       {self.score}"] if self.score else []
+            lines.append(f"  compared    {self.compared}, {self.inputs or f'inputs of seed {self.seed}'}")
         if self.control:
-            lines.append(f"  control     {self.control}, with {self.control_layer} disturbed")
+            scored = (
+                ""
+                if self.score is None or self.score.control is None
+                else f", {self.score.name} {self.score.control:.4g}"
+            )
+            lines.append(f"  control     {self.control}{scored}, with {self.control_layer} disturbed")
         return "\n".join(lines)
-
-
-def tolerance_of(plan: Plan, dtypes: Iterable[str] = ()) -> float | None:
-    """The difference that a plan may make, or None where it casts to integers and no bound can be stated.
-
-    `dtypes` are those that the model had before: where it rounded, another order of summation may round otherwise.
-    """
-    edits = [edit for edit in plan.decided("dtype").values() if isinstance(edit, ChangeDType)]
-    if any(edit.dtype not in CAST_TOLERANCES for edit in edits):
-        return None
-    used = {*dtypes, *(dtype for edit in edits for dtype in (edit.dtype, edit.accumulator))}
-    return max((CAST_TOLERANCES.get(dtype, LAYOUT_TOLERANCE) for dtype in used), default=LAYOUT_TOLERANCE)
 
 
 def verify(
@@ -80,11 +71,13 @@ def verify(
     converted: Run,
     controls: Mapping[str, Run],
     *,
-    inputs: Mapping[str, Array],
+    batches: Iterable[Mapping[str, Array]],
     plan: Plan,
     seed: int,
     compared: str,
+    inputs: str | None = None,
     dtypes: Iterable[str] = (),
+    scorer: Scorer | None = None,
 ) -> Verification:
     """Run the original, the converted and the disturbed model on the same inputs, and judge.
 
@@ -92,56 +85,119 @@ def verify(
         original, converted: from named inputs to outputs of equal shapes.
         controls: the converted model with the weight of one layer disturbed, by layer; run until one is seen. There is
             none where the plan changes no layer with a weight.
-        inputs: what all three are given.
-        plan: what was carried out; it sets the tolerance.
+        batches: what all three are given, one mapping of inputs after another; gone through once for each model. The
+            outputs of all of them are held in memory.
+        plan: what was carried out; what its recipe expects is what is judged by, or a tolerance for what it does.
         seed: where the inputs came from, for the record.
         compared: what the outputs are, for the reader.
+        inputs: what the inputs are, where no seed made them.
         dtypes: the dtypes of the original that the tolerance has to allow for.
+        scorer: what the outputs of all batches together are worth.
+
+    Raises:
+        ScoreError: where the scorer cannot be asked about these outputs.
     """
-    reference = original(inputs)
-    if found := not_finite(reference):
+    told: dict[str, Any] = {"seed": seed, "compared": compared, "inputs": inputs}
+    reference = [original(batch) for batch in batches]
+    if found := _not_finite(reference):
         reason = f"the original itself gives no numbers to compare with: {found}"
-        return Verification(verdict="vacuous", reason=reason, seed=seed, compared=compared)
-    answers = converted(inputs)
-    if found := not_finite(answers):
+        return Verification(verdict="vacuous", reason=reason, **told)
+    answers = [converted(batch) for batch in batches]
+    if found := _not_finite(answers):
         reason = f"the original gives numbers, and the converted model does not: {found}"
-        return Verification(verdict="fail", reason=reason, seed=seed, compared=compared)
-    error = difference(reference, answers)
-    tolerance = tolerance_of(plan, dtypes)
-    seen, layer = _seen(answers, inputs, controls, tolerance)
-    verdict, reason = _judge(error, seen, tolerance)
+        return Verification(verdict="fail", reason=reason, **told)
+    bounds = bounds_of(plan, dtypes)
+    error = _difference(reference, answers)
+    score = _score(scorer, reference, answers)
+    judged = judge(bounds, measured(error, score), score)
+    control = _control(answers, batches, controls, bounds, scorer)
+    verdict, reason = _verdict(plan, judged, error, control)
     return Verification(
         verdict=verdict,
         reason=reason,
-        seed=seed,
-        tolerance=tolerance,
-        compared=compared,
+        tolerance=None if plan.expects or not bounds else bounds[0].bound,
+        judged=judged,
         error=error,
-        control=seen,
-        control_layer=layer,
+        score=score.model_copy(update={"control": control.score}) if score and control else score,
+        control=control.difference if control else None,
+        control_layer=control.layer if control else None,
+        **told,
     )
 
 
-def _seen(
-    answers: Sequence[Array], inputs: Mapping[str, Array], controls: Mapping[str, Run], tolerance: float | None
-) -> tuple[Difference | None, str | None]:
-    """The first control that the comparison sees; where it sees none, the last one."""
-    last: tuple[Difference | None, str | None] = None, None
-    for layer, control in controls.items():
-        seen = difference(answers, control(inputs))
-        last = seen, layer
-        if seen.max_relative > (tolerance or 0):
+# ── the control ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Control:
+    layer: str
+    difference: Difference
+    score: float | None
+    is_seen: bool
+
+
+def _control(
+    answers: Sequence[Sequence[Array]],
+    batches: Iterable[Mapping[str, Array]],
+    controls: Mapping[str, Run],
+    bounds: Sequence[Bound],
+    scorer: Scorer | None,
+) -> _Control | None:
+    """The first control that would be judged otherwise than the converted model; where there is none, the last one."""
+    last: _Control | None = None
+    for layer, run in controls.items():
+        disturbed = [run(batch) for batch in batches]
+        found = _difference(answers, disturbed)
+        score = None if _not_finite(disturbed) else _score(scorer, answers, disturbed)
+        values = measured(found, score)
+        is_seen = any(item.met is False for item in judge(bounds, values, score)) if bounds else found.max_relative > 0
+        last = _Control(layer, found, score.converted if score else None, is_seen)
+        if is_seen:
             break
     return last
 
 
-def _judge(error: Difference, control: Difference | None, tolerance: float | None) -> tuple[Verdict, str]:
-    if tolerance is None:
+def _difference(reference: Sequence[Sequence[Array]], other: Sequence[Sequence[Array]]) -> Difference:
+    comparison = Comparison()
+    for one, another in zip(reference, other, strict=True):
+        comparison.add(one, another)
+    return comparison.difference
+
+
+def _score(
+    scorer: Scorer | None, reference: Sequence[Sequence[Array]], other: Sequence[Sequence[Array]]
+) -> Score | None:
+    if scorer is None:
+        return None
+    return Score(name=scorer.name, original=scorer.score(joined(reference)), converted=scorer.score(joined(other)))
+
+
+def _not_finite(batches: Sequence[Sequence[Array]]) -> str | None:
+    return next(filter(None, map(not_finite, batches)), None)
+
+
+# ── the verdict ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _verdict(plan: Plan, judged: Sequence[Judged], error: Difference, control: _Control | None) -> tuple[Verdict, str]:
+    if missed := [item for item in judged if item.met is False]:
+        return "fail", "; ".join(map(_missed, missed))
+    if is_hard_cast(plan):
         return "hard-cast", "integers without a scale: measured, not proven; `quantize` is what keeps answers"
-    if not error.max_relative <= tolerance:
-        return "fail", f"{error.max_relative:.2e} is more than the tolerance {tolerance:g}"
+    if unknown := [item for item in judged if item.met is None]:
+        return "cannot-run-here", "; ".join(map(str, unknown))
     if control is None:
         return "vacuous", "no layer with a weight was changed, so nothing could be disturbed to test the check"
-    if not control.max_relative > tolerance:
-        return "vacuous", f"a disturbed layer changed the outputs by {control.max_relative:.2e} only"
-    return "pass", f"{error.max_relative:.2e} is within the tolerance {tolerance:g}"
+    if not control.is_seen:
+        changed = f"a disturbed layer changed the outputs by {control.difference.max_relative:.2e} only"
+        return "vacuous", changed if judged[0].place is None else f"{changed}, which meets what is expected"
+    if judged[0].place is None:
+        return "pass", f"{error.max_relative:.2e} is within the tolerance {judged[0].bound.bound:g}"
+    return "pass", f"{'what is expected is' if len(judged) == 1 else f'all {len(judged)} expectations are'} met"
+
+
+def _missed(item: Judged) -> str:
+    if item.place is None:
+        return f"{item.value:.2e} is more than the tolerance {item.bound.bound:g}"
+    value = "infinite" if item.value is None else item.bound.spell(item.value)
+    return f"{item.bound.metric} is {value}, and {item.bound} is expected"

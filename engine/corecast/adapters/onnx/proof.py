@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -41,7 +41,7 @@ def verify_models(plan: Plan, original: Model, converted: Model, seed: int = 0) 
             runner(emulate(pair.original)),
             runner(emulate(pair.converted)),
             {layer: partial(_run, model) for layer, model in controls.items()},
-            inputs=pair.inputs(seed),
+            batches=[pair.inputs(seed)],
             plan=plan,
             seed=seed,
             compared=str(pair),
@@ -101,16 +101,25 @@ def _run(model: Model, inputs: Mapping[str, Array]) -> Sequence[Array]:
 def _disturbed(plan: Plan, original: Model, converted: Model) -> Iterator[tuple[str, Model]]:
     """The converted model with the weight of one layer disturbed, for a few of the layers that the plan changes.
 
-    The first one is the furthest from the output and the hardest to see; of a transformer it may be too hard.
+    The first one is the furthest from the output and the hardest to see; of a transformer it may be too hard. What a
+    recipe expects may be met with one layer disturbed; then it is all of them, with their weights in disorder.
     """
     before = survey(original).by_id
     after = {layer.source: layer for layer in survey(converted).layers}
     changed = (layer.id for layer in plan.layers if layer.dtype and isinstance(layer.dtype.edit, ChangeDType))
-    named = ((layer, after[before[layer].source].name) for layer in changed)
+    named = ((layer, after[before[layer].source].name or "") for layer in changed)
     found = [(layer, name) for layer, name in named if name in converted.initializers]
+    several = plan.expects and len(found) > 1
     places = np.linspace(0, len(found) - 1, MOST_CONTROLS).astype(int) if found else ()
-    for layer, name in (found[place] for place in dict.fromkeys(places)):
-        yield layer, replace(converted, late={**converted.late, name: partial(_other, converted, name)})
+    for layer, name in found[:1] if several else (found[place] for place in dict.fromkeys(places)):
+        yield layer, _with(converted, {name: partial(_other, converted, name)})
+    if several:
+        disorder = {name: partial(_in_disorder, converted, name) for _, name in found}
+        yield f"all {len(found)} converted layers", _with(converted, disorder)
+
+
+def _with(model: Model, weights: Mapping[str, Callable[[], Array]]) -> Model:
+    return replace(model, late={**model.late, **weights})
 
 
 def _other(model: Model, name: str) -> Array:
@@ -121,3 +130,8 @@ def _other(model: Model, name: str) -> Array:
     weight = model.array(name)
     factors = np.random.default_rng(0).uniform(0.5, 1.5, weight.shape)
     return (weight.astype(np.float64) * factors).astype(weight.dtype)
+
+
+def _in_disorder(model: Model, name: str) -> Array:
+    weight = model.array(name)
+    return np.random.default_rng(0).permutation(weight.reshape(-1)).reshape(weight.shape)
