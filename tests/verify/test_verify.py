@@ -23,6 +23,7 @@ from corecast.verify import (
     by_metric,
     check_inputs,
     difference,
+    is_forgiving,
     measured,
     seeded_inputs,
     tolerance_of,
@@ -300,3 +301,14 @@ def test_every_metric_that_may_be_expected_is_measured() -> None:
     """Or a recipe could never pass."""
     values = measured(difference([ANSWERS], [ANSWERS]), Score(name="accuracy", original=1.0, converted=1.0))
     assert values.keys() == METRICS.keys()
+
+
+def test_a_quantized_model_is_asked_for_a_cosine_where_its_recipe_says_nothing() -> None:
+    """A stated default, which one disturbed layer may be within; what the recipe says takes its place."""
+    assert answered("quantize int8", converted=ANSWERS + 0.1).verdict == "pass"
+    verification = answered("quantize int8", converted=ANSWERS + 3)
+    assert verification.verdict == "fail"
+    assert "cosine >= 0.99 is asked of a quantized model" in verification.reason
+    assert answered("quantize int8", "cosine >= 0.9", converted=ANSWERS + 1).verdict == "pass"
+    assert is_forgiving(planned("quantize int8"))
+    assert not is_forgiving(planned("cast float16"))

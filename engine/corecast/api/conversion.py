@@ -32,8 +32,8 @@ from corecast.backends import (
 from corecast.lang import Problem
 from corecast.model import LayerTable, Target
 from corecast.plan import Plan, PlannedLayer, compress
-from corecast.recipe import ChangeDType, ChangeLayout, Keep
-from corecast.verify import Verification
+from corecast.recipe import ChangeDType, ChangeLayout, Keep, Quantize
+from corecast.verify import Verification, is_forgiving
 from corecast.verify import verify as compare
 
 Array = NDArray[np.generic]
@@ -119,11 +119,14 @@ def _to_disturb(plan: Plan, table: LayerTable) -> dict[str, list[str]]:
     changed = [
         layer.id
         for layer in plan.layers
-        if any(isinstance(decision.edit, ChangeLayout | ChangeDType) for decision in filter(None, layer.decisions))
+        if any(
+            isinstance(decision.edit, ChangeLayout | ChangeDType | Quantize)
+            for decision in filter(None, layer.decisions)
+        )
         and table.by_id[layer.id].name
     ]
     names = {layer: table.by_id[layer].name or "" for layer in changed}
-    if plan.expects and len(changed) > 1:
+    if is_forgiving(plan) and len(changed) > 1:
         return {changed[0]: [names[changed[0]]], f"all {len(changed)} converted layers": list(names.values())}
     return {layer: [names[layer]] for layer in changed[:MOST_CONTROLS]}
 

@@ -1,7 +1,7 @@
 """Numeric proof: the same inputs through two models, measures, bounds, a control and a verdict."""
 
 from corecast.verify.inputs import InputError, check_inputs, inputs_for, seeded_inputs
-from corecast.verify.judge import Judged, bounds_of, judge, measured, tolerance_of
+from corecast.verify.judge import Judged, bounds_of, is_forgiving, judge, measured, tolerance_of
 from corecast.verify.measure import Comparison, Difference, difference
 from corecast.verify.score import Score, ScoreError, Scorer, by_metric, top1
 from corecast.verify.verify import Verification, verify
@@ -20,6 +20,7 @@ __all__ = [
     "check_inputs",
     "difference",
     "inputs_for",
+    "is_forgiving",
     "judge",
     "measured",
     "seeded_inputs",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corecast.plan import Plan
 from corecast.plan.plan import Expected, place_text
-from corecast.recipe import Bound, ChangeDType
+from corecast.recipe import Bound, ChangeDType, Quantize
 from corecast.verify.measure import Difference
 from corecast.verify.score import Score
 
@@ -25,6 +25,10 @@ CAST_TOLERANCES = {
     "float8_e4m3fn": 0.15,
     "float8_e5m2": 0.3,
 }
+
+# Eight bits hold a signal of 50 dB at best, and each layer of a network rounds once more; what is left of it depends on
+# the network far more than on the rounding. Below this, answers have been seen to change.
+QUANTIZED = Bound(metric="cosine", bound=0.99)
 
 
 class Judged(BaseModel):
@@ -69,14 +73,22 @@ def is_hard_cast(plan: Plan) -> bool:
 
 
 def bounds_of(plan: Plan, dtypes: Iterable[str] = ()) -> tuple[Bound, ...]:
-    """What the answers of a plan are judged by: what its recipe expects, else the tolerance of what it does.
+    """What the answers of a plan are judged by: what its recipe expects, else a bound for what it does.
 
-    Empty where it expects nothing and casts to integers without a scale.
+    That is `QUANTIZED` where it quantizes a layer, else a tolerance. Empty where it expects nothing and casts to
+    integers without a scale.
     """
     if plan.expects:
         return plan.expects
     tolerance = tolerance_of(plan, dtypes)
+    if tolerance is not None and any(isinstance(edit, Quantize) for edit in plan.decided("dtype").values()):
+        return (QUANTIZED,)
     return () if tolerance is None else (Bound(metric="max error", bound=tolerance),)
+
+
+def is_forgiving(plan: Plan) -> bool:
+    """Whether a plan is judged by bounds that may be met with one of its layers disturbed."""
+    return any(bound.metric != "max error" for bound in bounds_of(plan))
 
 
 def measured(difference: Difference, score: Score | None) -> dict[str, float]:

@@ -115,7 +115,7 @@ def verify(
     return Verification(
         verdict=verdict,
         reason=reason,
-        tolerance=None if plan.expects or not bounds else bounds[0].bound,
+        tolerance=next((item.bound for item in bounds if _is_tolerance(plan, item)), None),
         judged=judged,
         error=error,
         score=score.model_copy(update={"control": control.score}) if score and control else score,
@@ -181,7 +181,7 @@ def _not_finite(batches: Sequence[Sequence[Array]]) -> str | None:
 
 def _verdict(plan: Plan, judged: Sequence[Judged], error: Difference, control: _Control | None) -> tuple[Verdict, str]:
     if missed := [item for item in judged if item.met is False]:
-        return "fail", "; ".join(map(_missed, missed))
+        return "fail", "; ".join(_missed(plan, item) for item in missed)
     if is_hard_cast(plan):
         return "hard-cast", "integers without a scale: measured, not proven; `quantize` is what keeps answers"
     if unknown := [item for item in judged if item.met is None]:
@@ -190,14 +190,21 @@ def _verdict(plan: Plan, judged: Sequence[Judged], error: Difference, control: _
         return "vacuous", "no layer with a weight was changed, so nothing could be disturbed to test the check"
     if not control.is_seen:
         changed = f"a disturbed layer changed the outputs by {control.difference.max_relative:.2e} only"
-        return "vacuous", changed if judged[0].place is None else f"{changed}, which meets what is expected"
-    if judged[0].place is None:
+        return "vacuous", f"{changed}, which meets what is expected" if plan.expects else changed
+    if _is_tolerance(plan, judged[0].bound):
         return "pass", f"{error.max_relative:.2e} is within the tolerance {judged[0].bound.bound:g}"
+    if not plan.expects:
+        return "pass", f"{judged[0]}, what is asked of a quantized model whose recipe expects nothing"
     return "pass", f"{'what is expected is' if len(judged) == 1 else f'all {len(judged)} expectations are'} met"
 
 
-def _missed(item: Judged) -> str:
-    if item.place is None:
+def _is_tolerance(plan: Plan, bound: Bound) -> bool:
+    return not plan.expects and bound.metric == "max error"
+
+
+def _missed(plan: Plan, item: Judged) -> str:
+    if _is_tolerance(plan, item.bound):
         return f"{item.value:.2e} is more than the tolerance {item.bound.bound:g}"
     value = "infinite" if item.value is None else item.bound.spell(item.value)
-    return f"{item.bound.metric} is {value}, and {item.bound} is expected"
+    expected = "is expected" if plan.expects else "is asked of a quantized model whose recipe expects nothing"
+    return f"{item.bound.metric} is {value}, and {item.bound} {expected}"

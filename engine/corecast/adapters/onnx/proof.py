@@ -14,8 +14,8 @@ from corecast.adapters.onnx.runtime import CannotRunError, runner
 from corecast.adapters.onnx.softmax import before_softmax
 from corecast.adapters.onnx.survey import survey
 from corecast.plan import Plan
-from corecast.recipe import ChangeDType
-from corecast.verify import Verification, inputs_for, verify
+from corecast.recipe import ChangeDType, Quantize
+from corecast.verify import Verification, inputs_for, is_forgiving, verify
 
 # How many layers are disturbed, one after another, before a check counts as vacuous.
 MOST_CONTROLS = 3
@@ -106,10 +106,12 @@ def _disturbed(plan: Plan, original: Model, converted: Model) -> Iterator[tuple[
     """
     before = survey(original).by_id
     after = {layer.source: layer for layer in survey(converted).layers}
-    changed = (layer.id for layer in plan.layers if layer.dtype and isinstance(layer.dtype.edit, ChangeDType))
+    changed = (
+        layer.id for layer in plan.layers if layer.dtype and isinstance(layer.dtype.edit, ChangeDType | Quantize)
+    )
     named = ((layer, after[before[layer].source].name or "") for layer in changed)
     found = [(layer, name) for layer, name in named if name in converted.initializers]
-    several = plan.expects and len(found) > 1
+    several = is_forgiving(plan) and len(found) > 1
     places = np.linspace(0, len(found) - 1, MOST_CONTROLS).astype(int) if found else ()
     for layer, name in found[:1] if several else (found[place] for place in dict.fromkeys(places)):
         yield layer, _with(converted, {name: partial(_other, converted, name)})
