@@ -66,9 +66,10 @@ def ours(original: Model, blocked: Iterable[str]) -> Converted:
     types = {node.name: node.op_type for node in original.proto.graph.node}
     kept = {layer.op for layer in table.layers if types[layer.source or ""] in blocked}
     cast = {layer.op for layer in table.layers} - kept
-    # The operator `where` has the name of a word of the language, and can be named by a star alone.
-    selected = " or ".join(sorted(cast)) if "where" in kept else f"* except {' or '.join(sorted(kept))}"
-    recipe = read_recipe(Source("float16.rules", f"match {selected if kept else '*'}\n  cast float16\n"), table)
+    # By their names, not by a star: the converter casts softmax and norms too. The operator `where` is called as a word
+    # of the language is.
+    named = (op if op != "where" else '(* where op == "where")' for op in sorted(cast))
+    recipe = read_recipe(Source("float16.rules", f"match {' or '.join(named)}\n  cast float16\n"), table)
     return _measured(original, apply(plan(recipe, table), original).converted.proto)
 
 

@@ -186,6 +186,8 @@ def rounded(array: Array, dtype: str, wraps: bool = True) -> Array:
     if dtype == "float64":
         return array.astype(np.float64)
     if "float" in dtype:
+        if dtype.startswith("float8"):  # which saturates
+            array = np.clip(array, -float(ml_dtypes.finfo(dtype).max), float(ml_dtypes.finfo(dtype).max))
         with np.errstate(over="ignore"):
             return array.astype(getattr(ml_dtypes, dtype, dtype)).astype(np.float64)
     if dtype == "bool":

@@ -17,7 +17,7 @@ from corecast.api.recipes import read_recipe
 from corecast.lang import Source, nodes
 from corecast.model import Layer, LayerTable
 from corecast.plan import PlanError, Selection, plan
-from corecast.recipe import PROPERTIES, Declined, Keep, Recipe
+from corecast.recipe import PROPERTIES, Action, Declined, Edit, Keep, Recipe, Rule
 
 # ── the reader ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -175,7 +175,7 @@ class Reader:
                     guarded = request.unless is not None and self.match(request.unless, layer)
                     if guarded or (index in self.skipped and not request.insist):
                         continue
-                    answers = [action.propose(layer, None) for action in request.alternatives]
+                    answers = [self.answer(action, layer, rule) for action in request.alternatives]
                     edits = next((answer for answer in answers if not isinstance(answer, Declined)), None)
                     if edits is None:
                         names = request.alternatives[0].properties
@@ -183,6 +183,13 @@ class Reader:
                     for edit in edits:
                         decided.add((edit.property, index))
                         yield edit.property, index, edit, rule.name
+
+    def answer(self, action: Action, layer: Layer, rule: Rule) -> tuple[Edit, ...] | Declined:
+        """What an action says of a layer; the rules here name an operator in one place only, or none."""
+        answer = action.propose(layer, None)
+        if isinstance(answer, Declined) or layer.op in str(rule.match.span.text):
+            return answer
+        return action.unless_named(layer) or answer
 
     def stops(self, clauses: tuple[nodes.Skip, ...]) -> list[int]:
         return [layer.index for layer in self.table.layers if any(self.match(c.selector, layer) for c in clauses)]

@@ -2,7 +2,8 @@
 
 The operands are cast, the layer computes and accumulates in the dtype behind the arrow (int32 for integers, float32 for
 floats where there is none), and its result is cast back, so that the layers around it see what they saw before. A cast
-to an integer dtype is a hard cast, towards zero and without a scale: a benchmarking aid, not a quantization.
+to an integer dtype is a hard cast, towards zero and without a scale: a benchmarking aid, not a quantization. What
+loses range or digits in a short float (softmax, norms, sums) is cast where a rule names it, and no `*` reaches it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import ClassVar
 from pydantic import ValidationInfo, field_validator
 
 from corecast.lang.problems import nearest
-from corecast.model import WEIGHTED, Layer, Signature, dtype_bits
+from corecast.model import WEIGHTED, Layer, Signature, dtype_bits, is_lossless
 from corecast.model.target import Target
 from corecast.recipe import Action, ChangeDType, Declined, Property
 
@@ -40,6 +41,18 @@ FLOAT8_OPERATORS = ARITHMETIC | {"divide"}
 
 # What TVM refuses in bfloat16, which is no float to it there.
 NOT_IN_BFLOAT16 = frozenset({"nn.group_norm", "nn.prelu"})
+
+# What loses range or digits in a short float, whoever computes it: exponentials, powers, quotients by what may be
+# small, sums of many terms, and what is made of them. PyTorch's autocast keeps the same in float32; `mean`, `variance`
+# and `std` are sums too.
+LOSES = frozenset(
+    """
+    exp log power rsqrt tan acos asin sinh cosh cumsum cumprod sum prod mean variance std nn.softmax nn.log_softmax
+    nn.softplus nn.batch_norm nn.layer_norm nn.group_norm nn.instance_norm nn.rms_norm nn.cross_entropy_with_logits
+    nn.nll_loss
+    reciprocal reduce_l1 reduce_l2 reduce_log_sum reduce_log_sum_exp reduce_sum_square
+    """.split()
+)
 
 # Calls whose dtype or layout is all that they are about.
 CONVERSIONS = frozenset({"astype", "permute_dims", "layout_transform", "quantize", "dequantize"})
@@ -111,6 +124,13 @@ class Cast(Action):
         if self.dtype == "bfloat16" and op in NOT_IN_BFLOAT16:
             return Declined("{} does not compute in {}", op, self.dtype)
         return None
+
+    def unless_named(self, layer: Layer) -> Declined | None:
+        own = layer.results[0].dtype
+        if layer.op not in LOSES or self.is_integer or is_lossless(own, self.dtype):
+            return None
+        text = "{} loses range or digits in {}, and is cast only by a rule that names it: `match {}`"
+        return Declined(text, layer.op, self.dtype, layer.op)
 
     def objection(self, target: Target) -> str | None:
         return target.objection(self.dtype, self.sums_in)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import ml_dtypes
 import numpy as np
 
+from corecast.adapters.rounding import numpy_dtype
 from corecast.adapters.weights_file import Array
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable
@@ -80,7 +81,9 @@ def _overflowing(model: Weighted, table: LayerTable, plan: Plan) -> Iterator[Pro
                 continue
             decided = f"({decision.rule}, line {decision.line})"
             if found := _beyond(array, dtype):
-                message = f"{found[0]} of the {array.size} values of the weight {name} lie beyond {found[1]} {decided}"
+                values = f"{found[0]} of the {array.size} values of the weight {name}"
+                become = " and become the nearest of these" if dtype.startswith("float8") else ""
+                message = f"{values} lie beyond {found[1]}{become} {decided}"
                 yield Problem("cast-overflow", message, help=help, severity="warning", place=place)
             elif _vanishes(array, dtype):
                 largest = float(np.abs(array).max())
@@ -90,15 +93,11 @@ def _overflowing(model: Weighted, table: LayerTable, plan: Plan) -> Iterator[Pro
 
 def _beyond(array: Array, dtype: str) -> tuple[int, str] | None:
     """How many finite values a dtype cannot hold, and what it holds: `what float16 holds, -65504 to 65504`."""
-    limits = ml_dtypes.iinfo(_known(dtype)) if "int" in dtype else ml_dtypes.finfo(_known(dtype))
+    limits = ml_dtypes.iinfo(numpy_dtype(dtype)) if "int" in dtype else ml_dtypes.finfo(numpy_dtype(dtype))
     low, high = float(limits.min), float(limits.max)
     count = int(((array < low) | (array > high)).sum() - np.isinf(array).sum())
     return (count, f"what {dtype} holds, {low:g} to {high:g}") if count else None
 
 
 def _vanishes(array: Array, dtype: str) -> bool:
-    return "float" in dtype and bool(array.any()) and not array.astype(_known(dtype)).any()
-
-
-def _known(dtype: str) -> np.dtype[Any]:
-    return np.dtype(getattr(ml_dtypes, dtype, dtype))
+    return "float" in dtype and bool(array.any()) and not array.astype(numpy_dtype(dtype)).any()

@@ -17,6 +17,7 @@ from corecast.lang.spell import format_selector
 from corecast.model import LayerTable, Target
 from corecast.model.collector import collecting_seldom
 from corecast.plan.ids import compress, shorten
+from corecast.plan.named import ask, named_operators
 from corecast.plan.partial import Misses
 from corecast.plan.plan import (
     IN_A_SENTENCE,
@@ -96,11 +97,15 @@ Skips = Mapping[int, _Stop]
 
 @dataclass
 class _Tally:
-    """What a request came to on each layer it was asked of (by index): a decision, or the reason for none."""
+    """What a request came to on each layer it was asked of (by index): a decision, or the reason for none.
+
+    `named` are the operators that the rule names.
+    """
 
     rule: Rule
     request: Request
     layers: tuple[int, ...]
+    named: frozenset[str]
     skipped: dict[int, str] = field(default_factory=dict)
     declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
     decided: Decided = field(default_factory=dict)
@@ -214,7 +219,8 @@ class _Cascade:
             stops = {index: skips[index] for index in layers if index in skips}
             self.effective_skips.update(id(stop.clause) for stop in set(stops.values()))
             reasons |= {index: stop.reason for index, stop in stops.items()}
-        tally = _Tally(rule, request, layers, {index: reasons[index] for index in layers if index in reasons})
+        named = named_operators(rule.match.selector, self.recipe.lets, request.step)
+        tally = _Tally(rule, request, layers, named, {index: reasons[index] for index in layers if index in reasons})
         alike: defaultdict[int, list[int]] = defaultdict(list)
         for index in layers:
             if index not in reasons:
@@ -228,7 +234,7 @@ class _Cascade:
         declined: list[Declined] = []
         file = self.recipe.file_of(tally.request.span)
         for action in tally.request.alternatives:
-            answer = action.propose(self.table.layers[indices[0]], self.target)
+            answer = ask(action, self.table.layers[indices[0]], self.target, tally.named)
             if isinstance(answer, Declined):
                 declined.append(answer)
                 continue

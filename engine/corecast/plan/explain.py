@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from corecast.model import Layer, LayerTable, Target, find_target
+from corecast.plan.named import ask, named_operators
 from corecast.plan.partial import Misses
 from corecast.plan.plan import Placed, Plan, RequestOutcome, RuleOutcome
 from corecast.plan.select import Selection
@@ -97,7 +98,7 @@ class _Answers:
         self.plain = Selection(recipe, table)
 
     def of_rule(self, rule: Rule, outcome: RuleOutcome) -> RuleAnswer:
-        asked = [self.of_request(*pair) for pair in zip(rule.requests, outcome.requests, strict=True)]
+        asked = [self.of_request(rule, *pair) for pair in zip(rule.requests, outcome.requests, strict=True)]
         answers = tuple(filter(None, asked))
         declined: str | None = None
         held: tuple[str, ...] = ()
@@ -114,23 +115,24 @@ class _Answers:
         clauses = (*self.plain.recipe.skips, *rule.skips)
         return self.plain.skipping({index for clause in clauses for index in self.plain.layers(clause.selector)})
 
-    def of_request(self, request: Request, outcome: RequestOutcome) -> Answer | None:
-        kind, reason = next(self._outcomes(request, outcome), (None, None))
+    def of_request(self, rule: Rule, request: Request, outcome: RequestOutcome) -> Answer | None:
+        kind, reason = next(self._outcomes(rule, request, outcome), (None, None))
         if kind is None:
             return None
         return Answer(request=outcome.request, line=outcome.line, file=outcome.file, outcome=kind, reason=reason)
 
-    def _outcomes(self, request: Request, outcome: RequestOutcome) -> Iterator[tuple[Outcome, str | None]]:
+    def _outcomes(self, rule: Rule, request: Request, outcome: RequestOutcome) -> Iterator[tuple[Outcome, str | None]]:
         """The one outcome of a request on the layer; none, where it was not asked of it."""
         if self.layer.id in outcome.applied:
-            passed_over = "; ".join(self._passed_over(request))
+            passed_over = "; ".join(self._passed_over(rule, request))
             yield "applied", f"an earlier alternative does not apply, {passed_over}" if passed_over else None
         yield from ((kind, because.reason) for kind, because in outcome.undone if self.layer.id in because.layers)
 
-    def _passed_over(self, request: Request) -> Iterator[str]:
+    def _passed_over(self, rule: Rule, request: Request) -> Iterator[str]:
         """Why the alternatives before the one that was taken do not apply."""
+        named = named_operators(rule.match.selector, self.plain.recipe.lets, request.step)
         for action in request.alternatives:
-            answer = action.propose(self.layer, self.target)
+            answer = ask(action, self.layer, self.target, named)
             if not isinstance(answer, Declined):
                 return
             yield str(answer)

@@ -70,6 +70,13 @@ class Action(BaseModel):
         """
         return None
 
+    def unless_named(self, layer: Layer) -> Declined | None:  # noqa: ARG002
+        """Why this applies to a layer only where its rule names the operator, and not reaches it with `nn.*` or `*`.
+
+        None where that is all the same. It is asked of layers that this applies to.
+        """
+        return None
+
     def objection(self, target: Target) -> str | None:  # noqa: ARG002
         """Why this applies to no layer on a target; None where it may."""
         return None

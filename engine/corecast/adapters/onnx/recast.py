@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from corecast.adapters.onnx.ahead import Weight
@@ -19,7 +18,8 @@ from corecast.adapters.onnx.flow import Flow, Reading
 from corecast.adapters.onnx.load import infer_types, names_in, unused
 from corecast.adapters.onnx.model import Array, Model, is_external, without
 from corecast.adapters.onnx.survey import enumerate_nodes, survey
-from corecast.adapters.onnx.tensors import elem_type_of, numpy_dtype
+from corecast.adapters.onnx.tensors import elem_type_of
+from corecast.adapters.rounding import rounded
 from corecast.plan.follow import following
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeDType, Edit
@@ -184,6 +184,4 @@ class _Rewrite:
 
 def _values(weight: Weight, model: Model, dtype: str) -> Array:
     """A weight in another dtype, each value rounded to the nearest one."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what is lost so, `check_values` tells
-        rounded: Array = weight.values(model).astype(numpy_dtype(dtype))
-    return rounded
+    return rounded(weight.values(model), dtype)

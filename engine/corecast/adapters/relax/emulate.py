@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import tvm
 import tvm_ffi
 from tvm import relax
@@ -21,6 +20,7 @@ from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.model import Model
 from corecast.adapters.relax.rebuild import Line, Rebuild, bindings_of
 from corecast.adapters.relax.tensors import array_of, dtype_of, numpy_dtype
+from corecast.adapters.rounding import rounded
 
 CARRIERS = {
     "int4": "int8",
@@ -113,10 +113,7 @@ def _rounding(dtype: str) -> str:
     if tvm.get_global_func(name, allow_missing=True) is None:
 
         def cast(tensor: tvm.runtime.Tensor) -> tvm.runtime.Tensor:
-            # What a dtype cannot hold has no defined value in it; numpy would warn of it at every layer.
-            with np.errstate(invalid="ignore", over="ignore"):
-                values = tensor.numpy().astype(numpy_dtype(dtype)).astype(numpy_dtype(CARRIERS[dtype]))
-            return tvm.runtime.tensor(values)
+            return tvm.runtime.tensor(rounded(tensor.numpy(), dtype).astype(numpy_dtype(CARRIERS[dtype])))
 
         tvm_ffi.register_global_func(name, cast)
     return name

@@ -17,6 +17,7 @@ from tvm.ir import Call, Tuple, TupleGetItem, Var
 from corecast.adapters.relax.model import FEW, Array, Model
 from corecast.adapters.relax.rebuild import Rebuild, reads
 from corecast.adapters.relax.tensors import array_of, constant_array, dtype_of, numpy_dtype, static_shape
+from corecast.adapters.rounding import rounded
 from corecast.model import dtype_bits
 
 
@@ -166,7 +167,7 @@ def _transposed(call: Call, array: Array) -> Array:
 
 
 def _cast(call: Call, array: Array) -> Array:
-    return array.astype(numpy_dtype(dtype_of(call.ty) or ""))
+    return rounded(array, dtype_of(call.ty) or "")
 
 
 def _layout_transformed(call: Call, array: Array) -> Array:

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import ml_dtypes
-import numpy as np
 from tvm import relax, tirx
 from tvm.ir import GenericConst
 
 from corecast.adapters.relax.model import FEW, Array
+from corecast.adapters.rounding import numpy_dtype as numpy_dtype
 from corecast.model import TensorType
-
-
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """The numpy dtype of a TVM dtype; int4, bfloat16 and the float8 family come from ml_dtypes."""
-    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def dtype_of(ty: Any) -> str | None:
