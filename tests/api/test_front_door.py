@@ -43,6 +43,37 @@ def test_reading_a_recipe_imports_no_tvm() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_door_of_planning_brings_no_library_that_it_may_not_need() -> None:
+    """Lark comes with the first text, YAML with the first file; pydantic waits until something is validated."""
+    code = (
+        "import sys; from corecast.api import read_recipe, plan, explain, describe;"
+        "print([name for name in ('lark', 'yaml', 'numpy', 'importlib.metadata') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+_AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from corecast.api import Source, plan, read_recipe
+from corecast.model import LayerTable
+text = '{"version": 1, "model": "m", "ir": "relax", "layers": [], "returns": [], "arguments": {}}'
+rules = "rule r, match nn.conv2d, set layout NHWC, tune tensorcore trials 4, optional"
+together = Barrier(16)
+def work(number):
+    together.wait()
+    table = LayerTable.model_validate_json(text)
+    return plan(read_recipe(Source("a.rules", rules)), table).model_dump_json()
+with ThreadPoolExecutor(16) as pool:
+    print(len(set(pool.map(work, range(16)))))
+"""
+
+
+def test_threads_may_meet_in_what_is_built_when_it_is_first_used() -> None:
+    """Tables, words and plans of a process that has only just begun, all made at once."""
+    assert subprocess.check_output([sys.executable, "-c", _AT_ONCE], text=True) == "1\n"
+
+
 @pytest.mark.parametrize("name", ["api.md", "embedding.md"])
 def test_a_page_that_is_a_session_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each line of it is executed, and answers what it says."""

@@ -12,7 +12,6 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from time import process_time
 
@@ -174,13 +173,6 @@ def published(clock: Clock, name: str) -> None:
     clock.numbers["operators"] = len(table.layers)
     clock.numbers["transposes"] = decided.predicted.layout_transforms
     clock.numbers["fewest"] = fewest_transforms(table, decided)
-
-
-def imports(clock: Clock, module: str) -> None:
-    """To import a module, into a fresh Python."""
-    with clock("seconds"):
-        import_module(module)
-    clock.numbers["brings TVM"] = "tvm" in sys.modules
 
 
 def main(what: str, *arguments: str) -> Numbers:

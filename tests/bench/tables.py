@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
+from bench.starting import starting
+
 Samples = dict[str, list[float]]
 
 SIZES = (1_000, 10_000, 100_000)
@@ -120,16 +122,40 @@ def memory() -> Iterator[str]:
     yield from table(["operators", "weights MiB", "before MiB", "peak MiB", "peak − before, in models"], rows())
 
 
+_MODEL = "from pydantic import BaseModel\nclass Model(BaseModel):\n    number: int"
+_DOOR = "from corecast.api import read_recipe, plan, explain, describe"
+_FIRST = """from corecast.api import Source, plan, read_recipe
+from corecast.model import parse_table
+table = parse_table(
+    "x: float32 8x64x32x32\\nnn.conv2d#0(x, %w: float32 64x64x3x3) -> float32 8x64x30x30\\nreturn nn.conv2d#0"
+)
+plan(read_recipe(Source("one.rules", "match nn.conv2d, set layout NHWC"), table), table)
+"""
+STARTS = {
+    "pydantic, and one model of one field": _MODEL,
+    "lark": "import lark",
+    "yaml": "import yaml",
+    "those three": f"{_MODEL}\nimport lark, yaml",
+    "`corecast.lang`": "import corecast.lang",
+    f"`{_DOOR}`": _DOOR,
+    "... and a first recipe, read and planned": _FIRST,
+    "`corecast.api.cli`": "import corecast.api.cli",
+    "`corecast.adapters.onnx`": "import corecast.adapters.onnx",
+    "`corecast.adapters.relax`, with TVM": "import corecast.adapters.relax",
+}
+
+
 def imports() -> Iterator[str]:
     """What it takes to be there."""
-    names = ("corecast.lang", "corecast.plan", "corecast.api.catalogue", "corecast.api.cli", "corecast.adapters.relax")
 
-    def rows() -> Iterator[list[str]]:
-        for name in names:
-            samples = measured(5, "imports", name)
-            yield [f"`{name}`", seconds(samples["seconds"]), "yes" if samples["brings TVM"][0] else "no"]
+    def milliseconds(values: Sequence[float]) -> str:
+        middle, least, most = (round(1000 * value) for value in (median(values), min(values), max(values)))
+        return f"{middle} ({least}–{most})"
 
-    yield from table(["import", "seconds", "with TVM"], rows())
+    samples = starting(list(STARTS.values()), runs=21)
+    yield from table(
+        ["import", "ms"], ([name, milliseconds(found)] for name, found in zip(STARTS, samples, strict=True))
+    )
 
 
 def published() -> Iterator[str]:

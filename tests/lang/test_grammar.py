@@ -8,8 +8,8 @@ import pytest
 
 from corecast.lang import RulesError, parse
 from corecast.lang.clauses import CONTINUATION
+from corecast.lang.grammar import _ReservedWords, grammar
 from corecast.lang.mistakes import PHRASES, phrases_of
-from corecast.lang.parse import _ReservedWords, grammar
 
 CLAUSES = [
     'recipe resnet-int8 "1.0"',

@@ -11,6 +11,7 @@ from lark.tree import Meta
 
 from corecast.lang import nodes
 from corecast.lang.problems import Problem
+from corecast.lang.ranges import empty_range, is_empty
 from corecast.lang.source import Span
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -95,14 +96,3 @@ class Literals(Transformer_NonRecursive[Token, nodes.Node]):
                 place = Span(place.source, start, min(start + 1, place.end))
             help = "regular expressions are those of Python's `re`"
             self._complain("bad-regex", f"this is no regular expression: {error}", place, help)
-
-
-def is_empty(low: int, high: int) -> bool:
-    """Whether a range can hold nothing; `2..-1` reaches from the third to the last, however many there are."""
-    return low > high and (low < 0) == (high < 0)
-
-
-def empty_range(low: int, high: int, span: Span) -> Problem:
-    """The problem of a range whose ends stand the wrong way round."""
-    help = f"write the smaller end first: `{high}..{low}`"
-    return Problem("bad-range", f"the range `{low}..{high}` is empty", span, help)

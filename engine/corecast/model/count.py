@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pydantic import BaseModel, ConfigDict
-
 from corecast.model.layer import LayerTable
+from corecast.model.record import Record
 
 
-class Count(BaseModel):
+class Count(Record):
     """`calls` counts every call; `chain` the greatest number of them on one path, so parallel branches count once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     op: str
     calls: int

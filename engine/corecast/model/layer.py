@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from corecast.model.files import FormatVersion
 from corecast.model.operators import WEIGHTED, Operator
+from corecast.model.record import Record
 from corecast.model.tensor import TensorType
 from corecast.model.weights import WeightSummary
 
@@ -193,7 +194,7 @@ class _Values:
     look: Summarise | None = field(default=None, compare=False)
 
 
-class LayerTable(BaseModel):
+class LayerTable(Record):
     """All layers of one function, its arguments, and the operands that it returns.
 
     Reads back from its JSON (`model_dump_json`, `model_validate_json`). `fingerprint` covers graph, attributes, shapes,
@@ -202,8 +203,6 @@ class LayerTable(BaseModel):
     What is known of those is asked for by `weight`: the table of a model at hand looks at them then, one without a
     model has them in `weights`, or does not know.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: FormatVersion = 1
     model: str

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from corecast.model.record import Record
 
 
-class Support(BaseModel):
+class Support(Record):
     """How a target computes with one input dtype, the accumulators it offers, and where that is known from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: Literal["native", "emulated", "absent"]
     accumulators: tuple[str, ...] = ()
@@ -18,10 +18,8 @@ class Support(BaseModel):
     source: str
 
 
-class Target(BaseModel):
+class Target(Record):
     """A compilation target: TVM's kind and its own name for the chip, with one row for each dtype that is known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: Literal["llvm", "cuda"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from corecast.lang.problems import CorecastError, Problem, nearest
+from corecast.model.record import Record
 from corecast.model.target import Target
 
 
@@ -16,10 +16,10 @@ class TargetError(CorecastError):
     """A target that nothing is known of."""
 
 
-class _Table(BaseModel):
+class _Table(Record):
     """The parts of `targets.yaml` that are read; `sources` and `rows` only name what others refer to."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="ignore")
 
     targets: tuple[Target, ...]
     cpu_flags: dict[str, tuple[str, ...]]
@@ -46,5 +46,7 @@ def cpu_flags() -> dict[str, tuple[str, ...]]:
 
 @cache
 def _table() -> _Table:
+    import yaml  # which who reads no file never needs
+
     text = files("corecast.model").joinpath("targets.yaml").read_text(encoding="utf-8")
     return _Table.model_validate(yaml.safe_load(text))

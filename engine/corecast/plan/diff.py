@@ -10,18 +10,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict
-
+from corecast.model.record import Record
 from corecast.plan.ids import compress, place_of, shorten
 from corecast.plan.plan import Anchor, Decision, Expected, Plan, PlannedLayer, RecipeId
 from corecast.recipe import PROPERTIES, Property
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Came(_Part):
+class Came(Record):
     """A layer that only one of the plans has, with what that plan decides about it."""
 
     layer: str
@@ -29,7 +24,7 @@ class Came(_Part):
     decisions: tuple[Decision, ...]
 
 
-class Renamed(_Part):
+class Renamed(Record):
     """A layer that the model calls otherwise now: by another id, or by another name of its weight."""
 
     before: str
@@ -38,7 +33,7 @@ class Renamed(_Part):
     parameter_after: str | None
 
 
-class Changed(_Part):
+class Changed(Record):
     """A property of a layer that is decided otherwise; None where no request decides it."""
 
     layer: str
@@ -47,14 +42,14 @@ class Changed(_Part):
     after: Decision | None
 
 
-class ChangedExpectation(_Part):
+class ChangedExpectation(Record):
     """A metric of which another bound is expected; None where nothing is."""
 
     before: Expected | None
     after: Expected | None
 
 
-class PlanDiff(_Part):
+class PlanDiff(Record):
     """What a plan changes beside an older one; empty where both say the same of the same layers.
 
     `causes` says in which respects the two were made from something else. `altered` are the layers, by their ids now,

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from corecast.model import Layer, LayerTable, Target, find_target
+from corecast.model.record import Record
 from corecast.plan.named import ask, named_operators
 from corecast.plan.partial import Misses
 from corecast.plan.plan import Placed, Plan, RequestOutcome, RuleOutcome
@@ -19,10 +18,6 @@ from corecast.plan.select import Selection
 from corecast.recipe import PROPERTIES, Declined, Recipe, Request, Rule
 
 Outcome = Literal["applied", "skipped", "overridden", "not applicable"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Answer(Placed):
@@ -45,7 +40,7 @@ class RuleAnswer(Placed):
     answers: tuple[Answer, ...] = ()
 
 
-class Explanation(_Part):
+class Explanation(Record):
     """Everything the recipe has to say about one layer."""
 
     layer: str

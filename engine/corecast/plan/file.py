@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from corecast.lang.problems import CorecastError, Problem
@@ -20,6 +19,7 @@ from corecast.model import WEIGHTED
 from corecast.model.files import first_objection
 from corecast.plan.ids import compress, expand, place_of
 from corecast.plan.plan import Anchor, Because, Decision, Placed, Plan, PlannedLayer, RequestOutcome, RuleOutcome
+from corecast.plan.strict_yaml import Row, dump, load
 from corecast.recipe import PROPERTIES, ChangeLayout, Property
 
 _HEADER = "# What corecast decided, and which line of the recipe decided it. `corecast apply --plan` carries it out.\n"
@@ -37,7 +37,7 @@ def format_plan(plan: Plan) -> str:
         "model": plan.model.model_dump(exclude_defaults=True),
         "recipe": plan.recipe.model_dump(exclude_none=True, exclude_defaults=True),
         "target": plan.target,
-        **({"expects": [_Row(item.model_dump(exclude_none=True)) for item in plan.expects]} if plan.expects else {}),
+        **({"expects": [Row(item.model_dump(exclude_none=True)) for item in plan.expects]} if plan.expects else {}),
         "decisions": _groups(plan),
         "anchors": "".join(f"{item.id} {item.hash} {item.parameter or _NO_PARAMETER}\n" for item in plan.layers),
         "untouched": _untouched(plan.untouched),
@@ -45,30 +45,7 @@ def format_plan(plan: Plan) -> str:
         "predicted": plan.predicted.model_dump(),
         "warnings": list(plan.warnings),
     }
-    return _HEADER + yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Block style for the anchors' lines, flow style for the innermost mappings."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if text.endswith("\n") else None)
-
-
-class _Row(dict[str, Any]):
-    """A mapping that is written on one line."""
-
-
-def _flow(dumper: yaml.SafeDumper, row: _Row) -> yaml.MappingNode:
-    return dumper.represent_mapping("tag:yaml.org,2002:map", row, flow_style=True)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(_Row, _flow)
+    return _HEADER + dump(data)
 
 
 def _groups(plan: Plan) -> list[dict[str, Any]]:
@@ -79,7 +56,7 @@ def _groups(plan: Plan) -> list[dict[str, Any]]:
         {
             "layers": compress(ids),
             **{
-                name: _Row(decision.edit.model_dump(exclude_none=True), rule=decision.rule, **_place(decision))
+                name: Row(decision.edit.model_dump(exclude_none=True), rule=decision.rule, **_place(decision))
                 for name, decision in zip(PROPERTIES, decisions, strict=True)
                 if decision
             },
@@ -146,8 +123,7 @@ def parse_plan(text: str, name: str = "<string>") -> Plan:
     """Read what `format_plan` printed. Raises `PlanFileError`."""
     try:
         _refuse_more_than_fits(text)
-        _refuse_what_no_plan_has(text)
-        data = yaml.load(text, Loader=_Loader)
+        data = load(text)
         if not isinstance(data, Mapping) or "corecast_plan" not in data:
             raise ValueError("it does not begin with `corecast_plan`")
         if data["corecast_plan"] != 1:
@@ -157,12 +133,9 @@ def parse_plan(text: str, name: str = "<string>") -> Plan:
         raise _damaged(name, f"`{error.args[0]}` is missing") from error
     except ValidationError as error:
         raise _damaged(name, first_objection(error)) from error
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise _damaged(name, f"{line}{error.problem}") from error
     except (TypeError, AttributeError) as error:
         raise _damaged(name, f"an entry has another form than in a plan ({error})") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise _damaged(name, str(error)) from error
 
 
@@ -179,38 +152,6 @@ def _refuse_more_than_fits(text: str) -> None:
     ranges = re.findall(r"#(\d{1,18})\.\.(\d{1,18})", text)
     if sum(max(0, int(last) - int(first)) for first, last in ranges) > MOST_LAYERS:
         raise ValueError(f"it names more than {MOST_LAYERS} layers")
-
-
-# Deeper than any plan, as what reads YAML goes down by recursion; and more digits than any of its numbers.
-DEEPEST = 16
-MOST_DIGITS = 18
-
-_YAML: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _refuse_what_no_plan_has(text: str) -> None:
-    """Aliases, which can make a small file expand without end, and depth and numbers without end."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_YAML):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("it has YAML aliases")
-        if isinstance(event, yaml.ScalarEvent) and event.value.isdigit() and len(event.value) > MOST_DIGITS:
-            raise ValueError(f"it has a number of {len(event.value)} digits")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError(f"it is nested deeper than {DEEPEST} levels")
-
-
-class _Loader(_YAML):  # type: ignore[misc, valid-type]
-    """YAML whose mappings have each key once; by itself, YAML takes the last and says nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if len(keys) > len(set(map(str, keys))):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"line {node.start_mark.line + 1}: the key `{twice}` stands there twice")
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
 
 
 def _plan(data: Mapping[str, Any]) -> Plan:

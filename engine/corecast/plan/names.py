@@ -13,11 +13,10 @@ from functools import partial
 from glob import escape
 from math import isfinite
 
-from pydantic import BaseModel, ConfigDict
-
 from corecast.lang import RulesError, Source, parse
 from corecast.lang.spell import quoted, spell_number
 from corecast.model import Layer, LayerTable, WeightSummary
+from corecast.model.record import Record
 from corecast.plan.conditions import show
 from corecast.plan.select import Selection
 from corecast.recipe import Catalogue, Recipe, Value
@@ -30,18 +29,14 @@ MOST_VALUES = 16
 _SCOPE = re.compile(r"[./]")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Named(_Part):
+class Named(Record):
     """A selector, and how many layers of the model it names."""
 
     selector: str
     layers: int
 
 
-class Names(_Part):
+class Names(Record):
     """What may be said under one heading; `untold` names what the model has there and no condition can say."""
 
     heading: str

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from corecast.lang.nodes import Scalar
 from corecast.model.files import FormatVersion
+from corecast.model.record import Record
 from corecast.recipe import Bound, Edit, Property, Recipe
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def place_text(line: int, file: str | None) -> str:
@@ -23,7 +20,7 @@ def place_text(line: int, file: str | None) -> str:
     return f"line {line}" if file is None else f"{file}:{line}"
 
 
-class Placed(_Part):
+class Placed(Record):
     """What a place in the recipe asked for; `file` is given where that is not the recipe's own but one that it uses."""
 
     line: int
@@ -75,7 +72,7 @@ class PlannedLayer(Anchor):
         return (self.layout, self.dtype, self.schedule)
 
 
-class Because(_Part):
+class Because(Record):
     """The layers on which a request was not realised for one reason."""
 
     reason: str
@@ -118,7 +115,7 @@ class RuleOutcome(Placed):
     requests: tuple[RequestOutcome, ...]
 
 
-class ModelId(_Part):
+class ModelId(Record):
     """Which model a plan was made for; `weights` are those whose values its rules asked for, with digests of them."""
 
     name: str
@@ -126,7 +123,7 @@ class ModelId(_Part):
     weights: dict[str, str] = Field(default_factory=dict)
 
 
-class UsedId(_Part):
+class UsedId(Record):
     """A recipe that another uses."""
 
     name: str
@@ -134,7 +131,7 @@ class UsedId(_Part):
     file: str
 
 
-class RecipeId(_Part):
+class RecipeId(Record):
     """Which recipe made a plan, the digest of its text, the recipes that it uses and the values of all parameters.
 
     A parameter of a recipe that is used is called `tensorcore.trials`.
@@ -162,7 +159,7 @@ def recipe_id(recipe: Recipe) -> RecipeId:
     )
 
 
-class Prediction(_Part):
+class Prediction(Record):
     """What the plan will cost, foreseen on the layer table; the realised numbers are printed beside them.
 
     Layout transforms and casts that run at every inference (those on weights are done once, ahead), and the bytes of
@@ -175,7 +172,7 @@ class Prediction(_Part):
     converted_parameter_bytes: int | None
 
 
-class Plan(_Part):
+class Plan(Record):
     """The decisions of one recipe on one model. Prints as YAML (`corecast.plan.file`) and reads back from it.
 
     `expects` is what `verify` judges the answers by. `layers` are those with a decision, in binding order; `untouched`

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from corecast.lang.problems import Problem, RulesError, nearest
 from corecast.lang.source import Source, Span
+
+if TYPE_CHECKING:
+    import yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -35,6 +37,8 @@ def read_document(source: Source, kind: type[Model]) -> Document[Model]:
     Raises:
         RulesError: with every problem of the file.
     """
+    import yaml  # which who reads no file never needs
+
     places: dict[Path, Span] = {(): Span(source, 0, len(source.line(1)))}
     reader = _Reader(source, places)
     try:
@@ -64,13 +68,15 @@ class _Reader:
         self.seen: set[int] = set()
 
     def data(self, node: yaml.Node, path: Path = ()) -> Any:
+        from yaml import MappingNode, SequenceNode
+
         if id(node) in self.seen:  # an alias can make a small file expand without end, and none is needed
             self.problems.append(Problem("not-yaml", "an alias cannot stand here", self.places[path], "write it out"))
             return None
         self.seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, MappingNode):
             return dict(self._entry(key, value, path) for key, value in node.value)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, SequenceNode):
             return [self._item(item, (*path, number)) for number, item in enumerate(node.value)]
         return node.value
 

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from corecast.model import dtype_bits
+from corecast.model.record import Record
 
 Property = Literal["layout", "dtype", "schedule"]
 PROPERTIES: tuple[Property, ...] = ("layout", "dtype", "schedule")
 
 
-class _Edit(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ChangeLayout(_Edit):
+class ChangeLayout(Record):
     """Compute in these data and kernel layouts, given as axis letters: `HWNC`, `HWOI`."""
 
     kind: Literal["layout"] = "layout"
@@ -34,7 +31,7 @@ class ChangeLayout(_Edit):
         return f"layout {self.data}, {self.kernel}"
 
 
-class ChangeDType(_Edit):
+class ChangeDType(Record):
     """Cast the operands to `dtype`, compute and accumulate in `accumulator`, and cast the result back."""
 
     kind: Literal["dtype"] = "dtype"
@@ -56,7 +53,7 @@ class ChangeDType(_Edit):
         return f"dtype {self.dtype} -> {self.accumulator}"
 
 
-class Quantize(_Edit):
+class Quantize(Record):
     """Compute on integers: activations in `activations`, weights in int8, sums in int32, by calibrated scales.
 
     Activations have one scale a tensor, and a zero point unless they are `symmetric`; weights are symmetric, with a
@@ -79,7 +76,7 @@ class Quantize(_Edit):
         )
 
 
-class Tune(_Edit):
+class Tune(Record):
     """Search `trials` schedules (or take the tuner's own number) with the named tuner."""
 
     kind: Literal["tune"] = "tune"
@@ -94,7 +91,7 @@ class Tune(_Edit):
         return f"tune {self.tuner}" + (f", {self.trials} trials" if self.trials else "")
 
 
-class Keep(_Edit):
+class Keep(Record):
     """Leave a property as the model had it, whatever happens around the layer."""
 
     kind: Literal["keep"] = "keep"

@@ -9,43 +9,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from corecast.lang import format, nodes, parse_readable
 from corecast.lang.problems import Problem
 from corecast.lang.rewrite import rewrite
 from corecast.lang.source import Source, Span
 from corecast.lang.spell import format_selector
+from corecast.model.record import Record
 from corecast.recipe.document import read_document
 from corecast.recipe.flatten import Flat, Part
 
 SUFFIX = ".lock"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LockedFile(_Part):
+class LockedFile(Record):
     """The digest of a file of a pack, and those of its statements, by which a change can be told in its own words."""
 
     sha256: str
-    statements: dict[str, str] = {}
+    statements: dict[str, str] = Field(default_factory=dict)
 
 
-class LockedPack(_Part):
+class LockedPack(Record):
     """The version of a pack, and the files of it that are used."""
 
     version: str
     files: dict[str, LockedFile]
 
 
-class Lock(_Part):
+class Lock(Record):
     """What `corecast lock` writes beside a rules file: every pack that it uses, directly or through others."""
 
     corecast_lock: Literal["1"] = "1"
-    packs: dict[str, LockedPack] = {}
+    packs: dict[str, LockedPack] = Field(default_factory=dict)
 
 
 def lock_of(flat: Flat) -> Lock:
@@ -61,6 +57,8 @@ def lock_of(flat: Flat) -> Lock:
 
 def format_lock(lock: Lock, rules: str) -> str:
     """Print a lock as YAML."""
+    import yaml  # which who only plans never needs
+
     head = f"# The packs that {rules} was locked to; a changed one is refused. `corecast lock {rules}` accepts it.\n"
     return head + yaml.safe_dump(lock.model_dump(), sort_keys=False, width=120)
 

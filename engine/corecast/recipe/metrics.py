@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from corecast.lang import nodes, parse_readable
 from corecast.lang.problems import Problem, RulesError
 from corecast.lang.source import Source
 from corecast.lang.spell import spell_number
+from corecast.model.record import Record
 from corecast.recipe.words import unknown
 
 Unit = Literal["%", "dB"]
@@ -86,10 +87,8 @@ _ROWS = (
 METRICS = {metric.word: metric for metric in _ROWS}
 
 
-class Bound(BaseModel):
+class Bound(Record):
     """A bound on a metric: `accuracy drop <= 0.5%` is `bound=0.005`, shares being fractions and ratios decibels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str
     bound: float

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from corecast.lang.problems import Problem, RulesError, nearest
 from corecast.lang.source import Source, Span
+from corecast.model.record import Record
 from corecast.recipe.document import Document, read_document
 from corecast.recipe.versions import as_bounds, as_licence, as_version, installed_outside, within
 
@@ -51,11 +52,7 @@ Bounds = Annotated[str, AfterValidator(_bounds)]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Requirements(_Part):
+class Requirements(Record):
     """The versions that a pack needs: of Corecast, of TVM, and of the packs that it uses."""
 
     corecast: Bounds | None = None
@@ -63,7 +60,7 @@ class Requirements(_Part):
     packs: dict[PackName, Bounds] = Field(default_factory=dict)
 
 
-class Validation(_Part):
+class Validation(Record):
     """A model that the recipe was proven on: what was measured, and with what.
 
     `recipe` is the digest of what the recipe said then; one that says something else is not proven by it. `error` is
@@ -80,14 +77,14 @@ class Validation(_Part):
     seconds: Annotated[float, Field(gt=0)] | None = None
 
 
-class PackInfo(_Part):
+class PackInfo(Record):
     """What `pack.yaml` says."""
 
     name: PackName
     version: VersionText
     description: Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
     licence: Annotated[str, AfterValidator(_licence)]
-    requires: Requirements = Requirements()
+    requires: Requirements = Field(default_factory=Requirements)
     validated_with: tuple[Validation, ...] = ()
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from corecast.lang import nodes
-from corecast.lang.literals import empty_range, is_empty
 from corecast.lang.nodes import Parameter, Scalar
 from corecast.lang.problems import Problem
+from corecast.lang.ranges import empty_range, is_empty
 from corecast.lang.rewrite import AnyNode, rewrite
 from corecast.lang.source import Span
 from corecast.lang.spell import format_value, is_bare_word

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
 from corecast.lang.problems import nearest
 from corecast.model import Layer, LayerTable, WeightSummary
+from corecast.model.record import Record
 from corecast.model.target import Target
 from corecast.model.vocabulary import ATTRIBUTES, OPERATORS
 from corecast.recipe.edits import Edit, Property
@@ -35,15 +34,13 @@ class Declined:
         return self._template.format(*self._values)
 
 
-class Action(BaseModel):
+class Action(Record):
     """One request with its arguments, as a recipe wrote it.
 
     A subclass names its `verb` and its arguments: fields in `positional` are read in order, fields in `keyed` follow
     their own name (`trials 64`), the field `arrow` stands behind `->`. Arguments are validated by pydantic; a wrong
     one is reported at the word that gave it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     verb: ClassVar[str]
     positional: ClassVar[Sequence[str]] = ()
