@@ -18,6 +18,10 @@ class PlanMismatchError(CorecastError):
     """A plan that was made for another model than the one at hand."""
 
 
+class UnsupportedError(CorecastError):
+    """A plan with an edit that an adapter does not know how to perform."""
+
+
 class RealisedError(CorecastError):
     """A converted module that is not what the plan asked for: a fault of ours or of the compiler's."""
 
@@ -28,8 +32,9 @@ class Realised(BaseModel):
     """What the converted module really has: planned layers that are as decided, and what runs at every inference.
 
     Layout transforms and casts are those that the model did not have. Where one was merged with a transpose or cast of
-    the model's own, and one of the two is gone, there may be more or fewer than predicted. `parameter_bytes` is not
-    known where the parameters are converted later, by TVM's constant folding.
+    the model's own, and one of the two is gone, there may be more or fewer than predicted. `quantized` are the tensors
+    that come from floats to integers, `dequantized` those that go back. `parameter_bytes` is not known where the
+    parameters are converted later, by TVM's constant folding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +42,8 @@ class Realised(BaseModel):
     layers: int
     layout_transforms: int
     casts: int
+    quantized: int = 0
+    dequantized: int = 0
     parameter_bytes: int | None = None
 
 
@@ -56,6 +63,15 @@ def check_plan(plan: Plan, table: LayerTable) -> None:
         raise PlanMismatchError(Problem("plan-mismatch", message, help="make it anew: `corecast plan RULES MODEL`"))
 
 
+def refuse_quantized(plan: Plan, ir: str) -> None:
+    """Raise `UnsupportedError` where a plan quantizes layers, for an adapter that has no integers to offer."""
+    layers = [layer for layer, edit in plan.decided("dtype").items() if isinstance(edit, Quantize)]
+    if layers:
+        message = f"models of the IR `{ir}` are not quantized here, and {plan.recipe.file} asks for {compress(layers)}"
+        help = "convert the model with TVM, as a Relax module, or leave `quantize` away"
+        raise UnsupportedError(Problem("not-quantized-here", message, help=help, place=plan.model.name))
+
+
 def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
     """What a converted layer has instead of what was decided, or None."""
     match edit:
@@ -72,6 +88,18 @@ def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
             return _unless(_dtypes(new), _dtypes(old))
         case Keep() | Tune():
             return None  # a schedule is no part of the IR yet
+
+
+def is_integer_arithmetic(layer: Layer, table: LayerTable) -> bool:
+    """Whether a cast that was added is a step of rescaling integers, inside of a kernel, and so no cast of a tensor."""
+    if layer.op != "astype" or layer.operands[0].layer is None:
+        return False
+    have, wanted = layer.operands[0].type.dtype, layer.results[0].dtype
+    producer = table.layers[layer.operands[0].layer].op
+    readers = {table.layers[index].op for index in layer.consumers}
+    if wanted in ("int8", "uint8"):
+        return producer == "clip"
+    return (have, readers) == ("int32", {"multiply"}) or (have in ("int8", "uint8") and wanted == "int32")
 
 
 def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:

@@ -13,15 +13,25 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from corecast.adapters.agreement import Realised, RealisedError, check_plan, objection
+from corecast.adapters.agreement import (
+    Realised,
+    RealisedError,
+    check_plan,
+    is_integer_arithmetic,
+    objection,
+    refuse_quantized,
+)
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.plan.predict import predict
 from corecast.recipe import ExtensionError, installed, loaded, unknown
 from corecast.recipe.installed import OURS
+
+if TYPE_CHECKING:
+    from corecast.quantization import Calibration
 
 GROUP = "corecast.adapters"
 
@@ -99,13 +109,20 @@ class Adapter(ABC, Generic[M]):
         """What a plan does to a model that a reader should be warned of."""
         return ()
 
-    def apply(self, plan: Plan, model: M) -> Conversion[M]:
+    def apply(self, plan: Plan, model: M, calibration: Calibration | None = None) -> Conversion[M]:  # noqa: ARG002
         """Carry out a plan on a model, which is not changed.
+
+        Args:
+            plan: made for its layers.
+            model: what `load` returned.
+            calibration: what an adapter needs for a plan that quantizes, if it can do that at all.
 
         Raises:
             PlanMismatchError: where the plan was made for another model.
+            UnsupportedError: where the plan quantizes; an adapter that can do that has an `apply` of its own.
             RealisedError: where the result does not have what was decided.
         """
+        refuse_quantized(plan, self.ir)
         before = self.survey(model)
         check_plan(plan, before)
         converted = model
@@ -128,11 +145,14 @@ def realised(plan: Plan, before: LayerTable, after: LayerTable, merged: frozense
     if problems := list(_differences(plan, before, after, merged)):
         raise RealisedError(problems)
     own = {layer.source for layer in before.layers}
-    added = [layer.op for layer in after.layers if layer.source not in own]
+    added = [layer for layer in after.layers if layer.source not in own]
+    ops = [layer.op for layer in added if not is_integer_arithmetic(layer, after)]
     return Realised(
         layers=len(plan.layers),
-        layout_transforms=added.count("permute_dims"),
-        casts=added.count("astype"),
+        layout_transforms=ops.count("permute_dims"),
+        casts=ops.count("astype"),
+        quantized=ops.count("quantize"),
+        dequantized=ops.count("dequantize"),
         parameter_bytes=predict(after, {}).parameter_bytes,
     )
 

@@ -9,13 +9,31 @@ from corecast.quantization.calibration import (
     parse_calibration,
     read_calibration,
 )
+from corecast.quantization.scales import (
+    LIMITS,
+    Quantization,
+    Scale,
+    bias_steps,
+    not_calibrated,
+    quantized,
+    scale_of,
+    weight_scales,
+)
 
 __all__ = [
+    "LIMITS",
     "CalibratedModel",
     "Calibration",
     "CalibrationError",
+    "Quantization",
     "Range",
+    "Scale",
+    "bias_steps",
     "format_calibration",
+    "not_calibrated",
     "parse_calibration",
+    "quantized",
     "read_calibration",
+    "scale_of",
+    "weight_scales",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from corecast.adapters.agreement import refuse_quantized
 from corecast.adapters.door import Adapter
 from corecast.adapters.onnx.apply import Conversion, apply
 from corecast.adapters.onnx.compile import Passes, compile_plan
@@ -16,6 +17,7 @@ from corecast.adapters.values import check_values
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan
+from corecast.quantization import Calibration
 
 
 class OnnxAdapter(Adapter[Model]):
@@ -33,7 +35,8 @@ class OnnxAdapter(Adapter[Model]):
     def compile(self, plan: Plan) -> Passes:
         return compile_plan(plan)
 
-    def apply(self, plan: Plan, model: Model) -> Conversion:
+    def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion:  # noqa: ARG002
+        refuse_quantized(plan, self.ir)
         return apply(plan, model)
 
     def warnings(self, model: Model, table: LayerTable, plan: Plan) -> list[Problem]:

@@ -22,6 +22,7 @@ from corecast.adapters.values import check_values
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan
+from corecast.quantization import Calibration
 
 
 class RelaxAdapter(Adapter[Model]):
@@ -39,8 +40,8 @@ class RelaxAdapter(Adapter[Model]):
     def compile(self, plan: Plan) -> list[OnModule]:
         return [OnModule(step) for step in compile_plan(plan)]
 
-    def apply(self, plan: Plan, model: Model) -> Conversion:
-        return apply(plan, model)
+    def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion:
+        return apply(plan, model, calibration)
 
     def realised(self, plan: Plan, before: LayerTable, after: LayerTable) -> Realised:
         return realised(plan, before, after)

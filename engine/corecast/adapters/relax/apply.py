@@ -18,28 +18,36 @@ from corecast.adapters.values import check_values
 from corecast.model import LayerTable, dtype_bits
 from corecast.model.collector import collecting_seldom
 from corecast.plan import OnProgress, Plan, Steps
+from corecast.plan.integers import integers
+from corecast.quantization import Calibration, Quantization
 
 Conversion: TypeAlias = door.Conversion[Model]
 
 
 @collecting_seldom()
-def apply(plan: Plan, prepared: Model, *, progress: OnProgress | None = None) -> Conversion:
+def apply(
+    plan: Plan, prepared: Model, calibration: Calibration | None = None, *, progress: OnProgress | None = None
+) -> Conversion:
     """Carry out a plan.
 
     Args:
         plan: made for the layer table of `prepared`.
         prepared: what `prepare` returned; it is not changed.
+        calibration: the ranges of the values that a plan needs which quantizes.
         progress: called before each pass and each look at the result; it may raise, which ends the conversion.
 
     Raises:
         PlanMismatchError: where the plan was made for another model.
+        CalibrationError: where the calibration was, or lacks a range, or a weight cannot be quantized.
         RealisedError: where the resulting module does not have what was decided.
     """
-    passes = [step for step in compile_plan(plan) if not isinstance(step, CheckPlan)]
-    begin = Steps(len(passes) + 3, progress)
+    begin = Steps(len([*compile_plan(plan)]) + 2, progress)
     begin("survey")
     before = survey(prepared)
     check_plan(plan, before)
+    regions = integers(before, plan.decided("dtype"))
+    quantization = Quantization.of(regions, calibration, prepared.parameters) if regions.roles else None
+    passes = [step for step in compile_plan(plan, quantization) if not isinstance(step, CheckPlan)]
     module = prepared.module
     for step in passes:
         begin(step.info.name)

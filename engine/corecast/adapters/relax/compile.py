@@ -14,24 +14,33 @@ from corecast.adapters.passes import Passes
 from corecast.adapters.relax.cleanup import Cleanup
 from corecast.adapters.relax.layout import ConvertLayout
 from corecast.adapters.relax.passes import module_pass
+from corecast.adapters.relax.quantize import Quantize
 from corecast.adapters.relax.recast import Recast
 from corecast.adapters.relax.survey import survey
 from corecast.plan import Plan
+from corecast.quantization import Quantization
 from corecast.recipe import ChangeDType, ChangeLayout
+from corecast.recipe import Quantize as QuantizeEdit
 
 __all__ = ["CheckPlan", "Passes", "PlanMismatchError", "check_plan", "compile_plan"]
 
 
-def compile_plan(plan: Plan) -> Passes:
+def compile_plan(plan: Plan, quantization: Quantization | None = None) -> Passes:
     """Compile a plan into passes for the prepared module that it was made for.
 
-    Raises `PlanMismatchError` when one of them meets another module.
+    Args:
+        plan: what was decided.
+        quantization: the scales of what it quantizes; without them the passes can be looked at, and not be run.
+
+    One of them raises `PlanMismatchError` when it meets another module, or `CalibrationError` where it has no scales.
     """
     passes: list[tvm.transform.Pass] = [CheckPlan(plan)]
     if layouts := {key: edit for key, edit in plan.decided("layout").items() if isinstance(edit, ChangeLayout)}:
         passes.append(ConvertLayout(layouts))
     if dtypes := {key: edit for key, edit in plan.decided("dtype").items() if isinstance(edit, ChangeDType)}:
         passes.append(Recast(dtypes))
+    if quantized := {key: edit for key, edit in plan.decided("dtype").items() if isinstance(edit, QuantizeEdit)}:
+        passes.append(Quantize(quantized, quantization))
     return Passes((*passes, Cleanup()))
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from tvm import relax, tirx
-from tvm.ir import Call, Tuple, TupleGetItem, Var
+from tvm.ir import Call, GenericConst, Tuple, TupleGetItem, Var
 
 from corecast.adapters.relax.model import FEW, Array, Model
-from corecast.adapters.relax.rebuild import Rebuild, reads
-from corecast.adapters.relax.tensors import array_of, constant_array, dtype_of, numpy_dtype, static_shape
+from corecast.adapters.relax.rebuild import Line, Rebuild, reads
+from corecast.adapters.relax.tensors import array_of, dtype_of, numpy_dtype, static_shape
 from corecast.adapters.rounding import rounded
 from corecast.model import dtype_bits
+from corecast.quantization import LIMITS, quantized
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ def fold(model: Model) -> Model:
     known = {var: Known(array, var.name) for var, array in rebuild.arrays.items()}
     needed = _needed(rebuild, {*known, *foldable})
     forms = _Forms(rebuild, {var for var in needed if var in known})
+    lifted: set[GenericConst] = set()
     readers = Counter(var for value in foldable.values() for var in reads(value))
     for line in rebuild.lines:
         if line.var not in foldable:
+            _lift(rebuild, line, lifted)
             rebuild.keep(line)
             continue
         value = foldable[line.var]
@@ -59,6 +62,35 @@ def fold(model: Model) -> Model:
             if not readers[var]:
                 known.pop(var, None)
     return rebuild.finish()
+
+
+def _lift(rebuild: Rebuild, line: Line, lifted: set[GenericConst]) -> None:
+    """Make parameters of the constants that a line reads, but for the small ones."""
+    for leaf in line.leaves:
+        if isinstance(leaf, GenericConst) and leaf not in lifted and isinstance(leaf.ty, relax.TensorType):
+            array = array_of(leaf)
+            if array.size > FEW and dtype_bits(str(array.dtype)) >= 8:
+                rebuild.replace(leaf, rebuild.parameter(array, f"{line.var.name}.constant"))
+                lifted.add(leaf)
+
+
+def known_values(rebuild: Rebuild) -> Callable[[Any], Array | None]:
+    """A function that gives the value of an expression of the old `main`; None where no parameters alone say it."""
+    foldable = _foldable(rebuild)
+
+    def value(expr: Any) -> Array | None:
+        if isinstance(expr, GenericConst):
+            return array_of(expr)
+        if not isinstance(expr, Var):
+            return None
+        if expr in rebuild.arrays:
+            return rebuild.arrays[expr]
+        if expr not in foldable:
+            return None
+        operands = {var: Known(found) for var in reads(foldable[expr]) if (found := value(var)) is not None}
+        return _evaluated(foldable[expr], operands).array
+
+    return value
 
 
 def _foldable(rebuild: Rebuild) -> dict[Var, Any]:
@@ -120,7 +152,9 @@ def _can_evaluate(value: Any) -> bool:
     """Whether numpy can compute an expression, given its variables."""
     if not isinstance(value, Call) or getattr(value.op, "name", "") not in EVALUATE or static_shape(value.ty) is None:
         return isinstance(value, Var)
-    return all(isinstance(operand, Var) or constant_array(operand) is not None for operand in _operands(value))
+    if value.op.name == "relax.quantize" and dtype_of(value.ty) not in LIMITS:
+        return False
+    return all(isinstance(operand, Var | GenericConst) for operand in _operands(value))
 
 
 def _operands(call: Call) -> list[Any]:
@@ -141,7 +175,7 @@ def _evaluated(value: Any, known: Mapping[Var, Known]) -> Known:
         result = np.asarray(EVALUATE[value.op.name](value, *(operand.array for operand in found)))
     return Known(
         result.astype(numpy_dtype(dtype_of(value.ty) or ""), copy=False),
-        found[0].weight if len(found) == 1 else None,
+        found[0].weight if len(found) == 1 or value.op.name == "relax.quantize" else None,
         all(operand.is_constant for operand in found),
     )
 
@@ -168,6 +202,15 @@ def _transposed(call: Call, array: Array) -> Array:
 
 def _cast(call: Call, array: Array) -> Array:
     return rounded(array, dtype_of(call.ty) or "")
+
+
+def _quantized(call: Call, array: Array, scales: Array, zero_points: Array) -> Array:
+    axis, dtype = int(call.attrs.axis) % array.ndim, dtype_of(call.ty) or ""
+    if not zero_points.any():
+        return quantized(array, scales, axis if scales.ndim else None, dtype)
+    shape = [-1 if at == axis else 1 for at in range(array.ndim)]
+    scales, zero_points = (found.reshape(shape) if found.ndim else found for found in (scales, zero_points))
+    return np.asarray(np.clip(np.rint(array / scales) + zero_points.astype(np.float32), *LIMITS[dtype]))
 
 
 def _layout_transformed(call: Call, array: Array) -> Array:
@@ -225,6 +268,7 @@ EVALUATE: dict[str, Callable[..., Any]] = {
     "relax.permute_dims": _transposed,
     "relax.layout_transform": _layout_transformed,
     "relax.astype": _cast,
+    "relax.quantize": _quantized,
     "relax.stack": _joined(np.stack),
     "relax.concat": _joined(np.concatenate),
     "relax.sum": _reduced(np.sum),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tvm
@@ -11,7 +11,7 @@ from tvm.ir import IRModule
 from corecast.adapters import passes
 from corecast.adapters.passes import ModuleTransform
 from corecast.adapters.relax.crossing import crossing
-from corecast.adapters.relax.model import Model
+from corecast.adapters.relax.model import Array, Model
 from corecast.adapters.relax.rebuild import Rebuild
 
 
@@ -25,10 +25,15 @@ def module_pass(name: str) -> Callable[[type[ModuleTransform]], Any]:
     return decorate
 
 
-def rewrite(module: IRModule, edit: Callable[[Rebuild], None]) -> IRModule:
-    """A module with its `main` rebuilt by `edit`; arguments, attributes and other functions stay as they are."""
+def rewrite(
+    module: IRModule, edit: Callable[[Rebuild], None], parameters: Mapping[str, Array] | None = None
+) -> IRModule:
+    """A module with its `main` rebuilt by `edit`; arguments, attributes and other functions stay as they are.
+
+    `parameters` are the values of its last arguments, for an edit that has to know them.
+    """
     main = module["main"]
-    rebuild = Rebuild(Model(module, {}, name="main"))
+    rebuild = Rebuild(Model(module, parameters or {}, name="main"))
     edit(rebuild)
     rebuilt = rebuild.finish().main
     result = module.clone()

@@ -12,8 +12,9 @@ from corecast.adapters.relax.survey import survey
 from corecast.lang import CorecastError, Problem
 from corecast.model import Target
 from corecast.model.collector import collecting_seldom
-from corecast.plan import plan
-from corecast.recipe import Recipe
+from corecast.plan import compress, plan
+from corecast.quantization import CalibrationError
+from corecast.recipe import Quantize, Recipe
 
 
 def recipe_pass(recipe: Recipe, target: Target | None = None) -> tvm.transform.Pass:
@@ -25,8 +26,8 @@ def recipe_pass(recipe: Recipe, target: Target | None = None) -> tvm.transform.P
 
     Returns:
         A pass for a `tvm.transform.Sequential` or a build pipeline. It raises `PlanError` where the recipe does not fit
-        the module, `DisabledPassError` where the `PassContext` has switched off what the recipe needs, and
-        `RealisedError` where the module that comes out does not have what was decided.
+        the module, `CalibrationError` where it quantizes, `DisabledPassError` where the `PassContext` has switched off
+        what the recipe needs, and `RealisedError` where the module that comes out does not have what was decided.
     """
     return RecipePass(recipe, target)
 
@@ -47,6 +48,10 @@ class RecipePass:
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
         before = survey(module)
         decided = plan(self.recipe, before, self.target)
+        if quantized := [key for key, edit in decided.decided("dtype").items() if isinstance(edit, Quantize)]:
+            message = f"{self.recipe.source.name} quantizes {compress(quantized)}, and a pass that plans has no scales"
+            help = "calibrate and `apply` the plan, or run the passes of `compile_plan(plan, quantization)`"
+            raise CalibrationError(Problem("no-calibration", message, help=help))
         passes = compile_plan(decided)
         if off := {step.info.name for step in passes}.intersection(context.disabled_pass):
             message = f"the PassContext disables {', '.join(sorted(off))}, which {self.recipe.source.name} needs"

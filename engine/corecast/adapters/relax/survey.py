@@ -31,7 +31,16 @@ from corecast.model.following import behaviour_of
 # Calls on a weight that only change its form.
 WEIGHT_PREPARATION = frozenset(
     f"relax.{op}"
-    for op in ("permute_dims", "astype", "reshape", "expand_dims", "squeeze", "broadcast_to", "layout_transform")
+    for op in (
+        "permute_dims",
+        "astype",
+        "reshape",
+        "expand_dims",
+        "squeeze",
+        "broadcast_to",
+        "layout_transform",
+        "quantize",
+    )
 )
 
 

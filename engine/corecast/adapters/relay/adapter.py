@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import tvm
 
-from corecast.adapters.agreement import Realised
+from corecast.adapters.agreement import Realised, refuse_quantized
 from corecast.adapters.bundle import refuse_existing
 from corecast.adapters.door import Adapter, Conversion
 from corecast.adapters.relay.apply import Conversion as OfModules
@@ -19,6 +19,7 @@ from corecast.adapters.relay.model import Model, load
 from corecast.adapters.relay.survey import survey
 from corecast.model import LayerTable
 from corecast.plan import Plan
+from corecast.quantization import Calibration
 
 
 class RelayAdapter(Adapter[Model]):
@@ -36,7 +37,8 @@ class RelayAdapter(Adapter[Model]):
     def compile(self, plan: Plan) -> list[OnModule]:
         return [OnModule(step) for step in compile_plan(plan)]
 
-    def apply(self, plan: Plan, model: Model) -> Conversion[Model]:
+    def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion[Model]:  # noqa: ARG002
+        refuse_quantized(plan, self.ir)
         done = apply(plan, model)
         converted = replace(model, module=done.converted)
         return Conversion(plan, model, converted, done.before, done.after, done.realised, done.warnings)

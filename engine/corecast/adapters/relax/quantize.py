@@ -1,0 +1,331 @@
+"""Dtype decisions and scales in, one mutator out: quantized layers take int8 and sum in int32, and so do those between.
+
+It comes after layouts and casts, and knows layers by their names, which these keep. A value that is made on integers
+and read as a float is converted once, and so is one that is made as a float and read as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import relax
+from tvm.ir import Call, IRModule, Tuple, Var
+
+from corecast.adapters.relax.arithmetic import SUMS, Arithmetic, channels
+from corecast.adapters.relax.attributes import with_attributes
+from corecast.adapters.relax.fold import known_values
+from corecast.adapters.relax.model import Array
+from corecast.adapters.relax.passes import module_pass, rewrite
+from corecast.adapters.relax.rebuild import Line, Rebuild, reads
+from corecast.adapters.relax.tensors import cast
+from corecast.adapters.values import numbers_that_are_none
+from corecast.lang.problems import Problem
+from corecast.model import Layer
+from corecast.plan.ids import compress
+from corecast.plan.integers import Slot, averaged
+from corecast.quantization import (
+    CalibrationError,
+    Quantization,
+    Scale,
+    bias_steps,
+    not_calibrated,
+    quantized,
+    weight_scales,
+)
+from corecast.recipe import Quantize as QuantizeEdit
+
+# What conversions of layouts add, which moves integers as well as floats.
+_MOVES = frozenset({"relax.permute_dims", "relax.reshape", "relax.expand_dims"})
+
+
+@module_pass("Quantize")
+class Quantize:
+    """Compute each planned layer, and what stands between such layers, on integers."""
+
+    def __init__(self, edits: Mapping[str, QuantizeEdit], quantization: Quantization | None):
+        self.edits = edits
+        self.quantization = quantization
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
+        found = self.quantization
+        if found is None:
+            raise not_calibrated(len(self.edits))
+        return rewrite(module, lambda rebuild: _OnIntegers(rebuild, found).run(), found.weights)
+
+    def __str__(self) -> str:
+        groups: dict[str, list[str]] = {}
+        for layer, edit in self.edits.items():
+            groups.setdefault(str(edit), []).append(layer)
+        lines = [f"  {compress(layers)}: {edit}" for edit, layers in groups.items()]
+        if self.quantization and (carried := self.quantization.integers.carried):
+            lines.append(f"  carried along: {compress(carried)}")
+        return "\n".join(["corecast.Quantize:", *lines])
+
+
+class _OnIntegers:
+    """One rewrite. `made` has, for variables of the old function, the integers of the new one and their scale."""
+
+    def __init__(self, rebuild: Rebuild, quantization: Quantization) -> None:
+        self.rebuild = rebuild
+        self.arithmetic = Arithmetic(rebuild)
+        self.quantization = quantization
+        self.integers = quantization.integers
+        self.value = known_values(rebuild)
+        self.layers = {layer.source: layer for layer in self.integers.table.layers}
+        self.lines = {line.var.name: line for line in rebuild.lines}
+        self.made: dict[Var, tuple[Any, int]] = {}
+        self._as: dict[tuple[Any, int | None], Any] = {}  # an expression, and the number of its scale; None: as floats
+        self._weights: dict[tuple[Any, int | None, bytes], Any] = {}
+        self._padded: dict[tuple[Any, tuple[int, ...]], Any] = {}
+
+    def run(self) -> None:
+        for line in self.rebuild.lines:
+            layer = self.layers.get(line.var.name)
+            role = self.integers.roles.get(layer.index) if layer else None
+            if layer and role == "sums":
+                self._sum(layer, line)
+            elif role == "bias":
+                self._hand_on(line)
+            elif layer and role == "carried":
+                self._carry(layer, line)
+            elif layer is None and _is_move(line.value) and line.value.args[0] in self.made:
+                integers, number = self.made[line.value.args[0]]
+                call = Call(line.value.op, [integers, *line.value.args[1:]], line.value.attrs)
+                self.made[line.var] = self.rebuild.emit(call, line.var.name), number
+            else:
+                self._read_as_floats(line.leaves)
+                self.rebuild.keep(line)
+        self._read_as_floats(reads(self.rebuild.model.main.body.body))
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, operand: Any, slot: Slot | None) -> Any:
+        """An operand of the old function as integers of the new one."""
+        assert slot is not None, "a weight is read otherwise"
+        number = self.integers.group[slot]
+        scale = self.quantization.scales[number]
+        have, of = self.made.get(operand, (None, None))
+        if of == number:
+            return have
+        key = (self.rebuild.new(operand) if have is None else have, number)
+        if key not in self._as:
+            name = operand.name if isinstance(operand, Var) else "constant"
+            if of is None:
+                self._as[key] = self.arithmetic.quantized(key[0], scale, name)
+            else:
+                old = self.quantization.scales[of]
+                factor = np.float64(old.scale) / scale.scale
+                self._as[key] = self.arithmetic.rescaled(have, np.asarray(factor), scale, name, offset=-old.zero_point)
+        return self._as[key]
+
+    def _read_as_floats(self, leaves: Iterable[Any]) -> None:
+        """What is made on integers stands for its readers as floats from here on."""
+        for leaf in leaves:
+            if leaf in self.made:
+                integers, number = self.made[leaf]
+                key = (integers, None)
+                if key not in self._as:
+                    name = f"{integers.name}_float32"
+                    self._as[key] = self.arithmetic.dequantized(integers, self.quantization.scales[number], name)
+                self.rebuild.replace(leaf, self._as[key])
+
+    # ── layers that multiply and add ─────────────────────────────────────────────────────────────────────────────────
+
+    def _sum(self, layer: Layer, line: Line) -> None:
+        data, kernel = self.integers.reads[layer.index]
+        call = line.value
+        ty = cast(line.var.ty, SUMS)
+        attributes = with_attributes(call.attrs, out_dtype=SUMS)
+        assert data is not None, "a quantized layer reads its data"
+        scale = self.quantization.scale(data)
+        first = self._read(call.args[0], data)
+        if kernel is not None:
+            factor = np.float64(scale.scale) * self.quantization.scale(kernel).scale
+            operands = [first, self._read(call.args[1], kernel)]
+            sums = self.rebuild.emit(Call(call.op, operands, attributes, call.ty_args, None, ty), line.var.name)
+            self._hand_out(layer, line, sums, np.asarray(factor), None)
+            return
+        if scale.zero_point:
+            first, attributes = self._padded_with(first, scale, attributes)
+        per_channel = self.integers.edits[layer.index].weights == "per_channel"
+        weight, axis = self._weight(layer, call), _output_axis(call)
+        bias = self._bias(layer, weight.shape[axis])
+        scales = weight_scales(weight, axis if per_channel else None, scale.scale, bias)
+        self._check(layer, weight, bias, scales)
+        operands = [first, self._quantized_weight(call.args[1], scales, axis if per_channel else None)]
+        sums = self.rebuild.emit(Call(call.op, operands, attributes, call.ty_args, None, ty), line.var.name)
+        factors = scales.astype(np.float64) * scale.scale
+        place = _channel_axis(call, line.var.ty.ndim)
+        if scale.zero_point or bias is not None:
+            columns = _sums_of_channels(weight, scales, axis, per_channel) if scale.zero_point else np.int64(0)
+            steps = bias_steps(bias, factors, np.asarray(columns), scale.zero_point)
+            name = self._bias_name(layer) or self.rebuild.fresh(f"{line.var.name}_shifted")
+            sums = self.rebuild.emit(relax.op.add(sums, channels(steps, place, line.var.ty.ndim)), name)
+        self._hand_out(layer, line, sums, factors, place if per_channel else None)
+
+    def _hand_out(self, layer: Layer, line: Line, sums: Any, factors: NDArray[np.float64], axis: int | None) -> None:
+        """Sums as the integers that their readers want, or as floats where nobody wants these."""
+        last = self.integers.biases.get(layer.index, layer.index)
+        slot = self.integers.made.get((last, 0))
+        if slot is None:
+            floats = self.arithmetic.sums_as_floats(sums, factors, axis, f"{sums.name}_float32")
+            self.rebuild.replace(line.var, floats)
+            return
+        number = self.integers.group[slot]
+        scale = self.quantization.scales[number]
+        integers = self.arithmetic.rescaled(sums, factors / scale.scale, scale, sums.name, axis=axis)
+        self.made[line.var] = integers, number
+
+    def _hand_on(self, line: Line) -> None:
+        """A bias is a part of the sums already."""
+        sums = next(operand for operand in line.value.args if self.value(operand) is None)
+        if sums in self.made:
+            self.made[line.var] = self.made[sums]
+        else:
+            self.rebuild.replace(line.var, self.rebuild.new(sums))
+
+    def _weight(self, layer: Layer, call: Call) -> Array:
+        weight = self.value(call.args[1])
+        if weight is None:
+            message = f"the values of the weight {layer.name or ''} are not known here"
+            help = "convert the whole model: `corecast apply`"
+            raise CalibrationError(Problem("unknown-weight", message, help=help, place=layer.id))
+        return weight
+
+    def _bias(self, layer: Layer, count: int) -> Array | None:
+        index = self.integers.biases.get(layer.index)
+        if index is None:
+            return None
+        line = self.lines[str(self.integers.table.layers[index].source)]
+        found = [value for operand in line.value.args if (value := self.value(operand)) is not None]
+        return np.broadcast_to(np.ravel(found[0]), count)
+
+    def _bias_name(self, layer: Layer) -> str | None:
+        index = self.integers.biases.get(layer.index)
+        return None if index is None else self.integers.table.layers[index].source
+
+    def _quantized_weight(self, weight: Any, scales: Array, axis: int | None) -> Any:
+        expr = self.rebuild.new(weight)
+        key = (expr, axis, scales.tobytes())
+        if key not in self._weights:
+            name = expr.name if isinstance(expr, Var) else "constant"
+            self._weights[key] = self.arithmetic.quantized_weight(expr, scales, axis, name)
+        return self._weights[key]
+
+    def _padded_with(self, data: Any, scale: Scale, attributes: Any) -> tuple[Any, Any]:
+        """Data with the integers around it that stand for zero, and the attributes of a convolution that adds none."""
+        padding = [int(size) for size in getattr(attributes, "padding", ())]
+        if not any(padding):
+            return data, attributes
+        layout = str(attributes.data_layout)
+        space = [axis for axis in layout if axis in "DHW"]
+        widths = [0] * (2 * len(layout))
+        for place, axis in enumerate(space):
+            at = layout.index(axis)
+            widths[2 * at], widths[2 * at + 1] = padding[place], padding[place + len(space)]
+        key = (data, tuple(widths))
+        if key not in self._padded:
+            call = relax.op.nn.pad(data, widths, "constant", float(scale.zero_point))
+            self._padded[key] = self.rebuild.emit(call, self.rebuild.fresh(f"{data.name}_padded"))
+        return self._padded[key], with_attributes(attributes, padding=[0] * len(padding))
+
+    def _check(self, layer: Layer, weight: Array, bias: Array | None, scales: Array) -> None:
+        """Raise where a weight or a bias cannot be quantized."""
+        if np.isfinite(scales).all():
+            return
+        none = [text for array in (weight, bias) if array is not None and (text := numbers_that_are_none(array))]
+        message = f"{none[0]} of its values" if none else "its bias is too large for the scale of what it is added to"
+        help = "leave it as it is: `keep dtype`"
+        raise CalibrationError(Problem("not-quantizable", message, help=help, place=f"{layer.id}, {layer.name}"))
+
+    # ── layers that are carried along ────────────────────────────────────────────────────────────────────────────────
+
+    def _carry(self, layer: Layer, line: Line) -> None:
+        slots, slot = self.integers.reads[layer.index], self.integers.made[layer.index, 0]
+        operands = [self._read(*pair) for pair in zip(_data(line.value), slots, strict=True)]
+        scale, name = self.quantization.scale(slot), line.var.name
+        call = _ON_INTEGERS.get(layer.op, _handed_on)(line.value, operands, scale)
+        if call is not None:
+            self.made[line.var] = self.rebuild.emit(call, name), self.integers.group[slot]
+            return
+        assert slots[0] is not None, "what is carried along reads integers"
+        old = self.quantization.scale(slots[0])
+        wide = [self.arithmetic.widened(operand, operand.name) for operand in operands]
+        if layer.op == "add":
+            count, sums = len(wide), self.rebuild.emit(relax.op.add(*wide), name)
+            factor = np.float64(old.scale) / scale.scale
+        else:
+            count = averaged(layer) or 1
+            attributes = line.value.attrs
+            sums = self.rebuild.emit(relax.op.sum(wide[0], attributes.axis, attributes.keepdims), name)
+            factor = np.float64(old.scale) / (scale.scale * count)
+        integers = self.arithmetic.rescaled(sums, np.asarray(factor), scale, name, offset=-count * old.zero_point)
+        self.made[line.var] = integers, self.integers.group[slot]
+
+
+def _handed_on(call: Call, operands: list[Any], scale: Scale) -> Call:  # noqa: ARG001
+    return Call(call.op, [*operands, *call.args[len(operands) :]], call.attrs)
+
+
+def _relu(call: Call, operands: list[Any], scale: Scale) -> Call:
+    if scale.zero_point:
+        return relax.op.maximum(operands[0], relax.const(scale.zero_point, scale.dtype))
+    return _handed_on(call, operands, scale)
+
+
+def _clip(call: Call, operands: list[Any], scale: Scale) -> Call:
+    return relax.op.clip(operands[0], *(scale.quantized(float(bound.value)) for bound in call.args[1:]))
+
+
+def _pad(call: Call, operands: list[Any], scale: Scale) -> Call:
+    attributes = call.attrs
+    value = float(scale.quantized(float(attributes.pad_value)))
+    return relax.op.nn.pad(operands[0], [int(width) for width in attributes.pad_width], "constant", value)
+
+
+def _concat(call: Call, operands: list[Any], scale: Scale) -> Call:  # noqa: ARG001
+    return Call(call.op, [Tuple(operands)], call.attrs)
+
+
+# How an operator says on integers what it says on floats; those that compute new values are summed and rescaled.
+_ON_INTEGERS: dict[str, Callable[[Call, list[Any], Scale], Call | None]] = {
+    "nn.relu": _relu,
+    "clip": _clip,
+    "nn.pad": _pad,
+    "concat": _concat,
+    "add": lambda *_: None,
+    "mean": lambda *_: None,
+}
+
+
+def _data(call: Call) -> list[Any]:
+    """The tensors that a call reads; those of a tuple one by one."""
+    fields = [part for item in call.args for part in (item.fields if isinstance(item, Tuple) else [item])]
+    return [item for item in fields if isinstance(getattr(item, "ty", None), relax.TensorType)]
+
+
+def _is_move(value: Any) -> bool:
+    return isinstance(value, Call) and getattr(value.op, "name", "") in _MOVES
+
+
+def _output_axis(call: Call) -> int:
+    """The axis of a weight along which its output channels lie."""
+    layout = getattr(call.attrs, "kernel_layout", None)
+    return call.args[1].ty.ndim - 1 if layout is None else str(layout).index("O")
+
+
+def _channel_axis(call: Call, rank: int) -> int:
+    """The axis of a result along which its channels lie."""
+    layout = getattr(call.attrs, "out_layout", None) or getattr(call.attrs, "data_layout", None)
+    return rank - 1 if layout is None else str(layout).index("C")
+
+
+def _sums_of_channels(weight: Array, scales: Array, axis: int, per_channel: bool) -> NDArray[np.int64]:
+    """The sum of the integers of each channel's weights."""
+    integers = quantized(weight, scales, axis if per_channel else None, "int8")
+    others = tuple(other for other in range(weight.ndim) if other != axis)
+    return np.asarray(integers.sum(axis=others, dtype=np.int64))
