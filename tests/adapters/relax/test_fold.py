@@ -161,3 +161,33 @@ def test_branches_read_folded_weights(weighted, assert_agree):
     relax.analysis.well_formed(result.module)
     assert np.array_equal(result.parameters["w"], model.parameters["w"].T)
     assert_agree(model, result)
+
+
+def test_a_matrix_is_not_repeated_for_each_sample(assert_agree):
+    """A product repeats it by itself; as many weights as samples would stand in the bundle."""
+
+    def write(builder, x, w):
+        turned = builder.emit(relax.op.permute_dims(w, [1, 0]))
+        return relax.op.matmul(x, builder.emit(relax.op.broadcast_to(turned, (5, 4, 3))))
+
+    model = folded(write, 5, 2, 4)
+    assert model.parameters["w"].shape == (4, 3)
+    plain = relax.BlockBuilder()
+    x, w = (relax.Var(name, relax.TensorType(shape, "float32")) for name, shape in (("x", (5, 2, 4)), ("w", (3, 4))))
+    with plain.function("main", [x, w], attrs={"num_input": 1}):
+        with plain.dataflow():
+            result = plain.emit_output(write(plain, x, w), "result")
+        plain.emit_func_output(result)
+    assert_agree(Model(plain.get(), {"w": WEIGHT}, "test"), model)
+
+
+def test_a_matrix_is_repeated_where_its_product_would_not_be():
+    """One sample becomes five by it, or it is read by more than products."""
+    one = folded(lambda b, x, w: relax.op.matmul(x, b.emit(relax.op.broadcast_to(w, (5, 3, 4)))), 1, 2, 3)
+    assert one.parameters["w"].shape == (5, 3, 4)
+
+    def write(builder, x, w):
+        repeated = builder.emit(relax.op.broadcast_to(w, (5, 3, 4)))
+        return builder.emit(relax.Tuple([relax.op.matmul(x, repeated), repeated]))
+
+    assert folded(write, 5, 2, 3).parameters["w"].shape == (5, 3, 4)

@@ -97,8 +97,11 @@ def _foldable(rebuild: Rebuild) -> dict[Var, Any]:
     """The variables that depend on parameters alone, and the expressions that say how."""
     foldable: dict[Var, Any] = {}
     fields: dict[Var, list[Any]] = {}
+    repeated = _repeated(rebuild)
     for line in rebuild.lines:
         value, leaves = line.value, line.leaves
+        if line.var in repeated:
+            value = value.args[0]
         while isinstance(value, TupleGetItem):
             value = dict(enumerate(fields.get(value.tuple_value, []))).get(value.index)
             leaves = list(reads(value))
@@ -108,6 +111,36 @@ def _foldable(rebuild: Rebuild) -> dict[Var, Any]:
         if is_known and isinstance(line.binding, relax.VarBinding) and _can_evaluate(value):
             foldable[line.var] = value
     return foldable
+
+
+def _repeated(rebuild: Rebuild) -> set[Var]:
+    """Matrices repeated for each of those that they are multiplied by, as a product does by itself: PyTorch's linear
+    layers on a batch. Computed, they would be as many weights as there are samples.
+    """
+    found = {
+        line.var: static_shape(line.var.ty) or ()
+        for line in rebuild.lines
+        if _op(line.value) == "relax.broadcast_to" and _is_matrix_of(line.value.args[0].ty, line.var.ty)
+    }
+    if not found:
+        return set()
+    others = set(reads(rebuild.model.main.body.body))
+    for line in rebuild.lines:
+        shape = found.get(line.value.args[1], ()) if _op(line.value) == "relax.matmul" else ()
+        leaves = list(line.leaves)
+        if shape and (static_shape(line.value.args[0].ty) or ())[:-2] == shape[:-2]:
+            leaves.remove(line.value.args[1])
+        others.update(leaf for leaf in leaves if isinstance(leaf, Var))
+    return found.keys() - others
+
+
+def _is_matrix_of(source: Any, repeated: Any) -> bool:
+    one, many = static_shape(source), static_shape(repeated)
+    return one is not None and many is not None and len(one) >= 2 and one[-2:] == many[-2:]
+
+
+def _op(value: Any) -> str:
+    return str(getattr(value.op, "name", "")) if isinstance(value, Call) else ""
 
 
 def _needed(rebuild: Rebuild, known: set[Var]) -> dict[Var, None]:
