@@ -15,11 +15,13 @@ from corecast.plan import Plan, plan
 from corecast.recipe import METRICS
 from corecast.verify import (
     Comparison,
+    Evidence,
     InputError,
     Score,
     ScoreError,
     Scorer,
     Verification,
+    Whole,
     by_metric,
     check_inputs,
     difference,
@@ -54,7 +56,7 @@ def judged(request: str, converted: float, control: float, layer: str | None = "
         answering(1.0),
         answering(converted),
         {layer: answering(control)} if layer else {},
-        batches=[{"data": np.zeros(1)}],
+        evidence=Evidence([Whole({"data": np.zeros(1)})]),
         plan=planned(request),
         seed=0,
         compared="outputs",
@@ -83,7 +85,7 @@ def test_a_control_that_is_not_seen_is_followed_by_another() -> None:
         answering(1.0),
         answering(1.0),
         {"nn.conv2d#0": answering(1.0), "nn.conv2d#1": answering(1.5)},
-        batches=[{"data": np.zeros(1)}],
+        evidence=Evidence([Whole({"data": np.zeros(1)})]),
         plan=planned("set layout HWNC"),
         seed=0,
         compared="outputs",
@@ -195,11 +197,10 @@ def answered(request: str, *expected: str, converted: np.ndarray, scorer: Scorer
         lambda batch: [ANSWERS[batch["at"]]],
         lambda batch: [converted[batch["at"]]],
         {"nn.conv2d#0": lambda batch: [converted[batch["at"], ::-1]]},
-        batches=[{"at": np.array([0, 1])}, {"at": np.array([2, 3])}],
+        evidence=Evidence([Whole({"at": np.array([0, 1])}), Whole({"at": np.array([2, 3])})], scorer=scorer),
         plan=planned(request, *expected),
         seed=0,
         compared="outputs",
-        scorer=scorer,
     )
 
 

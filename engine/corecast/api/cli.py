@@ -29,6 +29,7 @@ from corecast.api import (
     sharing,
     testing,
     tuning,
+    verifying,
 )
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
@@ -51,7 +52,7 @@ app.command()(explaining.explain)
 app.command()(explaining.names)
 app.command("compile")(reading.compile_)
 app.command("apply")(converting.apply_)
-app.command("verify")(converting.verify)
+app.command("verify")(verifying.verify)
 app.command("bisect")(bisecting.bisect_)
 app.command("tune")(tuning.tune)
 app.command("run")(converting.run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,9 @@ class Pair:
     coarse: tuple[str, ...]
 
     @classmethod
-    def of(cls, original: Model, converted: Model) -> Pair:
-        cut = before_softmax(original), before_softmax(converted)
+    def of(cls, original: Model, converted: Model, *, whole: bool = False) -> Pair:
+        """Two models, cut where both end in a softmax, unless they are to be compared `whole`."""
+        cut = (None, None) if whole else (before_softmax(original), before_softmax(converted))
         is_cut = cut[0] is not None and cut[1] is not None and _result_types(cut[0]) == _result_types(cut[1])
         one, other = (cut[0] or original, cut[1] or converted) if is_cut else (original, converted)
         return cls(one, other, is_cut, emulated_dtypes(one))
@@ -86,9 +87,11 @@ def runner(model: Model, target: Target, what: str) -> Callable[[Mapping[str, Ar
         executable = build(model.module, target)
 
     def with_parameters(parameters: Mapping[str, Array]) -> Run:
+        ready = cache(lambda: Runner(executable, parameters))  # of several controls most are never run
+
         def run(inputs: Mapping[str, Array]) -> Sequence[Array]:
             with doing(what):
-                return Runner(executable, parameters)(*inputs.values())
+                return ready()(*inputs.values())
 
         return run
 

@@ -15,9 +15,12 @@ from corecast.adapters.relax import (
     BundleError,
     Model,
     load,
+    prepare,
     survey,
 )
 from corecast.api.comparing import HOST, Pair, runner
+from corecast.api.evidence import Given
+from corecast.api.layerwise import errors_of_layers
 from corecast.backends import (
     BuildError,
     Records,
@@ -32,9 +35,11 @@ from corecast.backends import (
 from corecast.lang import Problem
 from corecast.model import LayerTable, Target
 from corecast.plan import Plan, PlannedLayer, compress
+from corecast.quantization.data import Source
 from corecast.recipe import ChangeDType, ChangeLayout, Keep, Quantize
 from corecast.verify import Verification, is_forgiving
 from corecast.verify import verify as compare
+from corecast.verify.score import UserMetric
 
 Array = NDArray[np.generic]
 
@@ -66,34 +71,62 @@ def original_of(bundle: Bundle, path: str | Path | None = None) -> Model:
     return model
 
 
-def verify_bundle(bundle: Bundle, original: Model | None = None, seed: int = 0) -> Verification:
-    """Run the original and the converted model on the same seeded inputs and judge the difference.
+def verify_bundle(
+    bundle: Bundle,
+    original: Model | None = None,
+    seed: int = 0,
+    *,
+    data: Source | None = None,
+    labels: Array | str | Path | None = None,
+    metric: UserMetric | str | None = None,
+    layers: bool = False,
+) -> Verification:
+    """Run the original and the converted model on the same inputs and judge the difference.
 
     Args:
         bundle: what `read_bundle` returned.
         original: the model before conversion; loaded from where the bundle says if not given.
-        seed: of the inputs.
+        seed: of the inputs, where no data is given.
+        data: what to run on: a folder of `.npy` or `.npz` files, or an iterable of arrays or dictionaries of them.
+        labels: the classes of the samples, or whatever `metric` takes; an array or a `.npy` file.
+        metric: from all outputs and the labels to a number, the higher the better; or its name, `module:function`.
+            It sees the outputs of the whole model; else a softmax at its end is left out.
+        layers: whether to compare each layer too.
 
     Returns:
         The verdict with its numbers. A bundle whose dtypes this CPU lacks is run with wider carriers (`emulate`).
+
+    Raises:
+        CorecastError: where data, labels or metric cannot be had, or do not fit.
     """
-    pair = Pair.of(original or original_of(bundle), bundle.model)
+    given = Given(seed, data, labels, metric)
+    return verify_given(bundle, original or original_of(bundle), given, layers=layers)
+
+
+def verify_given(bundle: Bundle, original: Model, given: Given, *, layers: bool = False) -> Verification:
+    """The same for what was gathered already."""
+    pair = Pair.of(original, bundle.model, whole=given.is_by_metric)
+    evidence = given.evidence(survey(pair.runnable_original))
     reference, converted = pair.runnable_original, pair.runnable_converted
     for model in (reference, converted):
         if problem := unrunnable(model.module, HOST):
-            return Verification(verdict="cannot-run-here", reason=problem.message, seed=seed, compared=str(pair))
+            return Verification(verdict="cannot-run-here", reason=problem.message, seed=given.seed, compared=str(pair))
     table = _surveyed(bundle)
     run = runner(converted, HOST, "the converted model")
-    return compare(
+    verification = compare(
         runner(reference, HOST, "the original")(reference.parameters),
         run(converted.parameters),
         {what: run(_disturbed(converted, names)) for what, names in _to_disturb(bundle.plan, table).items()},
-        batches=[pair.inputs(seed)],
+        evidence=evidence,
         plan=bundle.plan,
-        seed=seed,
+        seed=given.seed,
         compared=str(pair),
         dtypes=pair.coarse,
     )
+    if not layers:
+        return verification
+    errors = errors_of_layers(bundle.plan, prepare(original), bundle.model, evidence.batches)
+    return verification.model_copy(update={"layers": errors})
 
 
 def _surveyed(bundle: Bundle) -> LayerTable:

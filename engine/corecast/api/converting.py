@@ -1,4 +1,4 @@
-"""The commands that make, prove and run bundles: apply, verify, run."""
+"""The commands that make and run bundles: apply, run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
     BundlePath,
     FunctionName,
-    Json,
     Packs,
     Params,
     Shapes,
@@ -44,10 +43,9 @@ from corecast.plan.plan import recipe_id
 from corecast.recipe import Recipe
 from corecast.report import Reporter
 from corecast.report.activity import doing
-from corecast.verify import Verification, check_inputs, inputs_for
+from corecast.verify import check_inputs, inputs_for
 
 HOST = "llvm"
-HARD_CAST = "hard-cast"
 
 
 def apply_(
@@ -136,59 +134,7 @@ def _read_plan(path: Path, recipe: Recipe | None, table: LayerTable) -> Plan:
     return decided
 
 
-def verify(
-    bundle: BundlePath,
-    model: Annotated[str | None, typer.Option("--model", help="Where the original lies now, if it was moved.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the inputs.")] = 0,
-    allow_hard_cast: Annotated[
-        bool, typer.Option(help="Exit with 0 where only an integer cast keeps it from passing.")
-    ] = False,
-    json_: Json = False,
-) -> None:
-    """Run the original and the converted model on the same inputs and judge the difference."""
-    reporter = Reporter()
-    verification = (_verify_onnx if written_in(bundle) == "onnx" else _verify_bundle)(bundle, model, seed, reporter)
-    if json_:
-        reporter.json(verification.model_dump_json(indent=2))
-    else:
-        reporter.text(str(verification))
-    allowed = ("pass", HARD_CAST) if allow_hard_cast else ("pass",)
-    if verification.verdict not in allowed:
-        raise typer.Exit(1)
-
-
-def _verify_bundle(bundle: Path, model: str | None, seed: int, reporter: Reporter) -> Verification:
-    """The verdict on a bundle, which keeps it."""
-    _refuse_relay(bundle, "verify")
-    from corecast.adapters.relax import check_values, read_bundle, record_verification, survey
-    from corecast.api.conversion import original_of, verify_bundle
-
-    with reporter.step(f"read {bundle} and its original"):
-        found = read_bundle(bundle)
-        original = original_of(found, model)
-    for warning in check_values(original, survey(original)):
-        reporter.note(str(warning))
-    with reporter.step("compile and run both, and the control"):
-        verification = verify_bundle(found, original, seed)
-    with writing(bundle):
-        record_verification(found, verification)
-    return verification
-
-
-def _verify_onnx(path: Path, model: str | None, seed: int, reporter: Reporter) -> Verification:
-    """The verdict on an ONNX file, which stays as it is."""
-    from corecast.adapters.onnx import check_values, original_of, read_model, survey, verify_models
-
-    with reporter.step(f"read {path} and its original"):
-        found = read_model(path)
-        original = original_of(found, model)
-    for warning in check_values(original, survey(original)):
-        reporter.note(str(warning))
-    with reporter.step("run both, and the control"):
-        return verify_models(found.plan, original, found.model, seed)
-
-
-def _refuse_relay(bundle: Path, command: str) -> None:
+def refuse_relay(bundle: Path, command: str) -> None:
     """Raise where a bundle's IR cannot be read here, or is Relay, whose modules are run by their own toolchain."""
     ir = read_report(bundle).ir
     refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
@@ -207,7 +153,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Of the inputs, where none are given.")] = 0,
 ) -> None:
     """Build a bundle for this machine's CPU, with what was tuned, and run it."""
-    _refuse_relay(bundle, "run")
+    refuse_relay(bundle, "run")
     from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import runner_of
 

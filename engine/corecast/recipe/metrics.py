@@ -121,6 +121,8 @@ class Bound(Record):
                 return f"{value * 100:.3g}%"
             case "dB":
                 return f"{value:.1f} dB"
+            case _ if self.of.high == 1 and 0 < 1 - value < 5e-7:
+                return f"1 - {1 - value:.2e}"
             case _:
                 return f"{value:.6g}"
 

@@ -50,7 +50,7 @@ class Judged(BaseModel):
 
     def __str__(self) -> str:
         if self.met is None:
-            return f"{self.bound}: {self.reason}"
+            return f"{self.bound}: not measured"
         return f"{self.bound}: {'infinite' if self.value is None else self.bound.spell(self.value)}"
 
 
@@ -122,7 +122,7 @@ def _finite(value: float) -> float | None:
 
 def _why_not(score: Score | None) -> str:
     if score is None:
-        return "not measured: it takes labels (`--labels`) or a function (`--metric`), and their data (`--data`)"
+        return "it takes labels (`--labels`) or a function (`--metric`), and their data (`--data`)"
     return (
         f"{score.name} gives {score.original:.6g}, and an accuracy lies between 0 and 1: expect `metric drop` instead"
     )

@@ -6,7 +6,7 @@ that, it has not seen anything, and the verdict is `vacuous`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict
 
 from corecast.plan import Plan
 from corecast.recipe import Bound
+from corecast.verify.evidence import Evidence, Run, answers
 from corecast.verify.judge import Judged, bounds_of, is_hard_cast, judge, measured
+from corecast.verify.layers import LayerError
 from corecast.verify.measure import Comparison, Difference, not_finite
 from corecast.verify.score import Score, Scorer, joined
 
 Array = NDArray[np.generic]
-Run = Callable[[Mapping[str, Array]], Sequence[Array]]
 Verdict = Literal["pass", "fail", "vacuous", "hard-cast", "cannot-run-here"]
 
 
@@ -32,7 +33,8 @@ class Verification(BaseModel):
     could not have failed; `cannot-run-here` that one of the models does not run on this machine, or that what the
     recipe expects cannot be measured with what was given, with the reason.
 
-    `tolerance` is given where the recipe expects nothing; `inputs` says what was compared on, where that is no seed.
+    `tolerance` is given where the recipe expects nothing; `inputs` says what was compared on, where that is no seed;
+    `layers` has the error of each layer, the worst first, where that was asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,7 @@ class Verification(BaseModel):
     score: Score | None = None
     control: Difference | None = None
     control_layer: str | None = None
+    layers: tuple[LayerError, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"verdict: {self.verdict} ({self.reason})"]
@@ -71,13 +74,11 @@ def verify(
     converted: Run,
     controls: Mapping[str, Run],
     *,
-    batches: Iterable[Mapping[str, Array]],
+    evidence: Evidence,
     plan: Plan,
     seed: int,
     compared: str,
-    inputs: str | None = None,
     dtypes: Iterable[str] = (),
-    scorer: Scorer | None = None,
 ) -> Verification:
     """Run the original, the converted and the disturbed model on the same inputs, and judge.
 
@@ -85,32 +86,29 @@ def verify(
         original, converted: from named inputs to outputs of equal shapes.
         controls: the converted model with the weight of one layer disturbed, by layer; run until one is seen. There is
             none where the plan changes no layer with a weight.
-        batches: what all three are given, one mapping of inputs after another; gone through once for each model. The
-            outputs of all of them are held in memory.
+        evidence: what all three are given. The outputs for all of it are held in memory.
         plan: what was carried out; what its recipe expects is what is judged by, or a tolerance for what it does.
         seed: where the inputs came from, for the record.
         compared: what the outputs are, for the reader.
-        inputs: what the inputs are, where no seed made them.
         dtypes: the dtypes of the original that the tolerance has to allow for.
-        scorer: what the outputs of all batches together are worth.
 
     Raises:
-        ScoreError: where the scorer cannot be asked about these outputs.
+        ScoreError: where the scorer of the evidence cannot be asked about these outputs.
     """
-    told: dict[str, Any] = {"seed": seed, "compared": compared, "inputs": inputs}
-    reference = [original(batch) for batch in batches]
+    told: dict[str, Any] = {"seed": seed, "compared": compared, "inputs": evidence.told}
+    reference = _all(original, evidence)
     if found := _not_finite(reference):
         reason = f"the original itself gives no numbers to compare with: {found}"
         return Verification(verdict="vacuous", reason=reason, **told)
-    answers = [converted(batch) for batch in batches]
-    if found := _not_finite(answers):
+    outputs = _all(converted, evidence)
+    if found := _not_finite(outputs):
         reason = f"the original gives numbers, and the converted model does not: {found}"
         return Verification(verdict="fail", reason=reason, **told)
     bounds = bounds_of(plan, dtypes)
-    error = _difference(reference, answers)
-    score = _score(scorer, reference, answers)
+    error = _difference(reference, outputs)
+    score = _score(evidence.scorer, reference, outputs)
     judged = judge(bounds, measured(error, score), score)
-    control = _control(answers, batches, controls, bounds, scorer)
+    control = _control(outputs, evidence, controls, bounds)
     verdict, reason = _verdict(plan, judged, error, control)
     return Verification(
         verdict=verdict,
@@ -137,24 +135,24 @@ class _Control:
 
 
 def _control(
-    answers: Sequence[Sequence[Array]],
-    batches: Iterable[Mapping[str, Array]],
-    controls: Mapping[str, Run],
-    bounds: Sequence[Bound],
-    scorer: Scorer | None,
+    outputs: Sequence[Sequence[Array]], evidence: Evidence, controls: Mapping[str, Run], bounds: Sequence[Bound]
 ) -> _Control | None:
     """The first control that would be judged otherwise than the converted model; where there is none, the last one."""
     last: _Control | None = None
     for layer, run in controls.items():
-        disturbed = [run(batch) for batch in batches]
-        found = _difference(answers, disturbed)
-        score = None if _not_finite(disturbed) else _score(scorer, answers, disturbed)
+        disturbed = _all(run, evidence)
+        found = _difference(outputs, disturbed)
+        score = None if _not_finite(disturbed) else _score(evidence.scorer, outputs, disturbed)
         values = measured(found, score)
         is_seen = any(item.met is False for item in judge(bounds, values, score)) if bounds else found.max_relative > 0
         last = _Control(layer, found, score.converted if score else None, is_seen)
         if is_seen:
             break
     return last
+
+
+def _all(run: Run, evidence: Evidence) -> list[Sequence[Array]]:
+    return [answers(run, batch) for batch in evidence.batches]
 
 
 def _difference(reference: Sequence[Sequence[Array]], other: Sequence[Sequence[Array]]) -> Difference:
@@ -185,7 +183,7 @@ def _verdict(plan: Plan, judged: Sequence[Judged], error: Difference, control: _
     if is_hard_cast(plan):
         return "hard-cast", "integers without a scale: measured, not proven; `quantize` is what keeps answers"
     if unknown := [item for item in judged if item.met is None]:
-        return "cannot-run-here", "; ".join(map(str, unknown))
+        return "cannot-run-here", "; ".join(f"{item.bound} is not measured: {item.reason}" for item in unknown)
     if control is None:
         return "vacuous", "no layer with a weight was changed, so nothing could be disturbed to test the check"
     if not control.is_seen:
@@ -195,7 +193,7 @@ def _verdict(plan: Plan, judged: Sequence[Judged], error: Difference, control: _
         return "pass", f"{error.max_relative:.2e} is within the tolerance {judged[0].bound.bound:g}"
     if not plan.expects:
         return "pass", f"{judged[0]}, what is asked of a quantized model whose recipe expects nothing"
-    return "pass", f"{'what is expected is' if len(judged) == 1 else f'all {len(judged)} expectations are'} met"
+    return "pass", "what is expected is met"
 
 
 def _is_tolerance(plan: Plan, bound: Bound) -> bool:

@@ -55,6 +55,7 @@ SCRUBBED = [
     (re.compile(r"error \d\.\d\de-\d\d"), "error …"),
     (re.compile(r"\b\d\.\d\de[+-]\d\d\b(?! of the largest)"), "…"),
     (re.compile(r"cosine [\d.]+, -?[\d.]+ dB"), "cosine …, … dB"),
+    (re.compile(r"\b\d+\.\d dB"), "… dB"),
     (re.compile(r"from [-\d.e]+ to [-\d.e]+, mean [-\d.e]+"), "from … to …, mean …"),
 ]
 

@@ -4,49 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from corecast.adapters.onnx.emulate import emulate, emulated_dtypes
 from corecast.adapters.onnx.model import Array, Model
-from corecast.adapters.onnx.runtime import CannotRunError, runner
+from corecast.adapters.onnx.observe import errors_of_layers
+from corecast.adapters.onnx.runtime import CannotRunError, Run, runner
 from corecast.adapters.onnx.softmax import before_softmax
 from corecast.adapters.onnx.survey import survey
 from corecast.plan import Plan
 from corecast.recipe import ChangeDType, Quantize
-from corecast.verify import Verification, inputs_for, is_forgiving, verify
+from corecast.verify import Evidence, Verification, Whole, inputs_for, is_forgiving, verify
 
 # How many layers are disturbed, one after another, before a check counts as vacuous.
 MOST_CONTROLS = 3
 
 
-def verify_models(plan: Plan, original: Model, converted: Model, seed: int = 0) -> Verification:
-    """Run the original and the converted model on the same seeded inputs and judge the difference.
+def verify_models(
+    plan: Plan,
+    original: Model,
+    converted: Model,
+    seed: int = 0,
+    *,
+    evidence: Evidence | None = None,
+    whole: bool = False,
+    layers: bool = False,
+) -> Verification:
+    """Run the original and the converted model on the same inputs and judge the difference.
 
     Args:
         plan: what was carried out; it names the layers and sets the tolerance.
         original, converted: what `load` and `apply` returned, or `original_of` and `read_model`.
-        seed: of the inputs.
+        seed: of the inputs, where there is no evidence.
+        evidence: what to run on, and what the answers are worth; else seeded inputs.
+        whole: whether a softmax at the end stays, which a metric that sees the outputs may need.
+        layers: whether to compare each layer too.
 
     Returns:
         The verdict with its numbers. Short floats are carried in float32 and rounded after each node (`emulate`).
     """
     controls = dict(_disturbed(plan, original, converted))
-    pair = Pair.of(original, converted)
+    pair = Pair.of(original, converted, whole=whole)
     if pair.is_cut:
         controls = {layer: before_softmax(model) or model for layer, model in controls.items()}
+    evidence = evidence or Evidence([Whole(pair.inputs(seed))])
     try:
-        return verify(
+        verification = verify(
             runner(emulate(pair.original)),
             runner(emulate(pair.converted)),
-            {layer: partial(_run, model) for layer, model in controls.items()},
-            batches=[pair.inputs(seed)],
+            {layer: _when_run(model) for layer, model in controls.items()},
+            evidence=evidence,
             plan=plan,
             seed=seed,
             compared=str(pair),
             dtypes=pair.coarse,
         )
+        if not layers:
+            return verification
+        errors = errors_of_layers(plan, original, converted, evidence.batches)
+        return verification.model_copy(update={"layers": errors})
     except CannotRunError as error:
         reason = "; ".join(problem.message for problem in error.problems)
         return Verification(verdict="cannot-run-here", reason=reason, seed=seed, compared=str(pair))
@@ -68,8 +86,9 @@ class Pair:
     coarse: tuple[str, ...]
 
     @classmethod
-    def of(cls, original: Model, converted: Model) -> Pair:
-        one, other = before_softmax(original), before_softmax(converted)
+    def of(cls, original: Model, converted: Model, *, whole: bool = False) -> Pair:
+        """Two models, cut where both end in softmaxes, unless they are to be compared `whole`."""
+        one, other = (None, None) if whole else (before_softmax(original), before_softmax(converted))
         if one and other and len(one.outputs) == len(other.outputs):
             return cls(one, other, True, tuple(emulated_dtypes(one)))
         return cls(original, converted, False, tuple(emulated_dtypes(original)))
@@ -80,11 +99,11 @@ class Pair:
 
     def run_original(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Run the original once. Raises `CannotRunError`."""
-        return _run(self.original, inputs)
+        return runner(emulate(self.original))(inputs)
 
     def run_converted(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
         """Run the converted model once. Raises `CannotRunError`."""
-        return _run(self.converted, inputs)
+        return runner(emulate(self.converted))(inputs)
 
     def __str__(self) -> str:
         """What is compared, for the reader."""
@@ -93,9 +112,10 @@ class Pair:
         return f"{text}, {' and '.join(dtypes)} rounded after each node" if dtypes else text
 
 
-def _run(model: Model, inputs: Mapping[str, Array]) -> Sequence[Array]:
+def _when_run(model: Model) -> Run:
     """Make a model ready only when it is asked for: of several controls most are not."""
-    return runner(emulate(model))(inputs)
+    ready = cache(lambda: runner(emulate(model)))
+    return lambda inputs: ready()(inputs)
 
 
 def _disturbed(plan: Plan, original: Model, converted: Model) -> Iterator[tuple[str, Model]]:

@@ -1,0 +1,104 @@
+"""Errors of layers: every layer beside itself in the original, in the original's form, the worst first."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+import pytest
+
+from corecast.adapters.onnx import apply as apply_onnx
+from corecast.adapters.onnx import survey as survey_onnx
+from corecast.adapters.onnx import verify_models
+from corecast.adapters.relax import Conversion, apply, prepare, survey
+from corecast.api import Source, plan, read_recipe
+from corecast.api.layerwise import errors_of_layers
+from corecast.model import parse_table
+from corecast.verify import LayerError, Whole, compare_layers, inputs_for, layer_errors
+
+# The sizes differ along each axis, or a wrong transpose would be none.
+NETWORK = """
+data: float32 2x3x10x8
+nn.conv2d#0(data, %w0: float32 6x3x3x3) -> float32 2x6x8x6 @conv0
+nn.relu#0(nn.conv2d#0) -> float32 2x6x8x6 @relu0
+nn.conv2d#1(nn.relu#0, %w1: float32 6x6x1x1) -> float32 2x6x8x6 @conv1
+add#0(nn.conv2d#1, nn.relu#0) -> float32 2x6x8x6 @sum
+mean#0(add#0) axis=[2, 3] -> float32 2x6 @pool
+nn.dense#0(mean#0, %w2: float32 6x5) -> float32 2x5 @fc
+argmax#0(nn.dense#0) axis=1 -> int64 2 @class
+return nn.dense#0, argmax#0
+"""
+
+
+def converted(rules: str) -> Conversion:
+    model = prepare(networks.model_of(NETWORK))
+    table = survey(model)
+    return apply(plan(read_recipe(Source("case.rules", rules), table), table), model)
+
+
+def errors(rules: str) -> dict[str, LayerError]:
+    conversion = converted(rules)
+    batches = [Whole(inputs_for(conversion.before, seed)) for seed in (0, 1)]
+    found = errors_of_layers(conversion.plan, conversion.original, conversion.converted, batches)
+    return {error.layer: error for error in found}
+
+
+@pytest.mark.parametrize("layout", ["HWNC", "NHWC"])
+def test_what_is_kept_in_another_order_is_compared_in_the_original_s(layout: str) -> None:
+    """Also what only follows, in whichever order: nothing is wrong with a layout, so nothing is said to be."""
+    found = errors(f"match nn.conv2d, set layout {layout}")
+    assert set(found) == {"nn.conv2d#0", "nn.relu#0", "nn.conv2d#1", "add#0", "mean#0", "nn.dense#0"}
+    assert min(error.snr_db for error in found.values()) > 100
+    assert found["nn.conv2d#1"].edit == f"layout {layout}, {'HWOI' if layout == 'HWNC' else 'OHWI'}"
+    assert (found["add#0"].edit, found["nn.dense#0"].parameter) == (None, "w2")
+
+
+def test_the_layers_that_lose_most_come_first() -> None:
+    """What stands before a cast is as it was; what it loses, those behind it have lost too."""
+    found = errors("match nn.conv2d #1, cast float8_e4m3fn\nmatch nn.dense, cast float16")
+    assert [found["nn.conv2d#0"].snr_db, found["nn.relu#0"].snr_db] == [np.inf, np.inf]
+    assert next(iter(found)) == "nn.conv2d#1"
+    assert found["nn.conv2d#1"].snr_db < 35
+    assert found["nn.conv2d#1"].snr_db < found["add#0"].snr_db < 50
+    assert [error.snr_db for error in found.values()] == sorted(error.snr_db for error in found.values())
+
+
+def test_a_layer_of_another_form_or_without_numbers_has_a_reason() -> None:
+    """It is told last, and hides no other; masks are infinite in many a transformer."""
+    found = compare_layers(
+        lambda inputs: {"mask#0": np.array([-np.inf, 0]), "add#0": np.zeros((2, 3)), "mul#0": np.ones(2)},
+        lambda inputs: {"mask#0": np.array([-np.inf, 0]), "add#0": np.zeros((3, 2)), "mul#0": np.array([1.0, np.nan])},
+        [Whole({})],
+    )
+    assert "no numbers" in str(found["mask#0"])
+    assert found["add#0"] == "it is 3x2 now, and was 2x3"
+    table = parse_table(
+        "x: float32 2\nmask#0(x) -> float32 2\nadd#0(x) -> float32 2\nmul#0(x) -> float32 2\nreturn mul#0"
+    )
+    told = layer_errors(converted("match nn.conv2d, cast float16").plan, table, found)
+    assert [error.layer for error in told] == ["mul#0", "mask#0", "add#0"]
+    assert told[0].snr_db == -np.inf
+
+
+def test_nodes_of_an_onnx_model_are_compared_by_their_names() -> None:
+    """Whatever casts stand between them."""
+    import onnx_networks
+
+    text = """
+    <ir_version: 10, opset_import: ["" : 22]>
+    net (float[2,3,8,8] x, float[8,3,3,3] w, float[8,10] w1) => (float[2,10] y)
+    {
+        [conv] a = Conv(x, w)
+        [relu] b = Relu(a)
+        [pool] c = GlobalAveragePool(b)
+        [flat] d = Flatten(c)
+        [dense] y = MatMul(d, w1)
+    }
+    """
+    model = onnx_networks.model_of(text)
+    conversion = apply_onnx(onnx_networks.planned("match nn.conv2d, cast bfloat16", survey_onnx(model)), model)
+    found = verify_models(conversion.plan, conversion.original, conversion.converted, layers=True)
+    layers = {error.layer: error for error in found.layers}
+    assert set(layers) == {layer.id for layer in survey_onnx(model).layers}
+    assert layers["nn.conv2d#0"].edit == "dtype bfloat16 -> bfloat16"
+    assert all(35 < error.snr_db < 70 for error in found.layers)
+    assert verify_models(conversion.plan, conversion.original, conversion.converted).layers == ()
