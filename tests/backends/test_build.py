@@ -102,6 +102,6 @@ def test_a_gpu_target_is_refused(four_convolutions: IRModule):
 
 def test_a_cpu_that_this_machine_is_not_is_refused(four_convolutions: IRModule, monkeypatch: pytest.MonkeyPatch):
     """Running its code would end the process on the first unknown instruction."""
-    monkeypatch.setattr(host, "_host_flags", lambda: frozenset({"avx2", "fma"}))
+    monkeypatch.setattr(host, "host_flags", lambda: frozenset(find_target("llvm:x86-64-v3").features))
     with pytest.raises(BuildError, match="no x86-64-v4: it lacks avx512f"):
         build(four_convolutions, find_target("llvm:x86-64-v4"))

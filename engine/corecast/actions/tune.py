@@ -1,6 +1,7 @@
 """`tune tensorcore trials 64`: search a schedule for the target's matrix unit instead of taking the default one.
 
-`tensorcore` is the only tuner word today: on a CPU it searches the vector units. The plan only marks the layers; tuning
+`tensorcore` is the only tuner word today: on a CPU it searches the vector units. It does not apply on a target whose
+matrix units no tuner reaches in the dtype that the layer will compute in. The plan only marks the layers; tuning
 happens after `apply`, by `corecast tune`.
 """
 
@@ -34,7 +35,9 @@ class TuneSchedule(Action):
             return None
         return Declined("{} has no multiply-add that a matrix unit could do", op)
 
-    def propose(self, layer: Layer, target: Target | None) -> tuple[Tune] | Declined:  # noqa: ARG002
+    def propose(self, layer: Layer, target: Target | None) -> tuple[Tune] | Declined:
         if layer.operator is None and layer.op != "matmul":
             return Declined("{} has no multiply-add that a matrix unit could do", layer.op)
+        if target and (objection := target.untuned(layer.operands[0].type.dtype, layer.results[0].dtype)):
+            return Declined("{}", objection)
         return (Tune(tuner=self.tuner, trials=self.trials),)

@@ -27,6 +27,7 @@ from corecast.api import (
     reading,
     scaffold,
     sharing,
+    targets,
     testing,
     tuning,
     verifying,
@@ -60,6 +61,7 @@ app.add_typer(sharing.recipes_app, name="recipes")
 app.command()(sharing.lock)
 app.command()(scaffold.new)
 app.command("test")(testing.run_tests)
+app.command()(targets.targets)
 app.command("doctor")(doctor.doctor)
 
 # Whoever only plans, checks and explains may have left these out.

@@ -85,9 +85,10 @@ def _tvm() -> list[Finding]:
         help = "planning, checking and explaining work without it"
         return [Finding(what="tvm", found=f"cannot be imported: {error}", ok=False, help=help)]
     llvm = llvm_version()
+    devices = ", ".join(map(str, gpus()))
     return [
         Finding(what="LLVM in TVM", found=llvm or "none", ok=llvm is not None),
-        Finding(what="GPU", found=", ".join(gpus()) or "none: plans for one can be made here, and not be run"),
+        Finding(what="GPU", found=devices or "none: plans for one can be made here, and not be run"),
     ]
 
 

@@ -14,9 +14,10 @@ from pydantic import TypeAdapter
 
 from corecast.api.doctor import Finding as DoctorFinding
 from corecast.api.printed import Finding, PrintedPack, PrintedPass
+from corecast.api.targets import ThisMachine
 from corecast.bisect import Bisection
 from corecast.cases import CaseResult
-from corecast.model import Count, LayerTable
+from corecast.model import Count, LayerTable, Target
 from corecast.plan import Explanation, Names, Plan, PlanDiff
 from corecast.quantization import Calibration
 from corecast.verify import Verification
@@ -34,13 +35,15 @@ PRINTED: dict[str, Any] = {
     "plan": Plan,
     "plan-diff": PlanDiff,
     "recipes": list[PrintedPack],
+    "targets": list[Target],
+    "targets-here": ThisMachine,
     "test": list[CaseResult],
     "verify": Verification,
 }
 
 
 def schema(command: str) -> str:
-    """The schema of what a command prints with `--json`, as text; `plan-diff` is that of `plan --diff`."""
+    """The schema of what a command prints with `--json`, as text; `plan-diff` is that of `plan --diff`, and so on."""
     return json.dumps(TypeAdapter(PRINTED[command]).json_schema(mode="serialization"), indent=2) + "\n"
 
 

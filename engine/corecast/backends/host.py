@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
+from typing import NamedTuple
 
 import tvm
 from tvm.s_tir.meta_schedule.utils import cpu_count
@@ -21,8 +21,11 @@ def tvm_target(target: Target) -> tvm.target.Target:
     if target.kind == "cuda":
         return tvm.target.Target({"kind": "cuda", "arch": target.arch})
     chip = {"kind": "llvm", "num-cores": cores()}
-    arch = target.arch or host_arch()
-    return tvm.target.Target(chip | ({"mcpu": arch} if arch else {}))
+    if arch := target.arch or host_arch():
+        chip["mcpu"] = arch
+    if target.machine and target.machine != machine():
+        chip["mtriple"] = f"{target.machine}-linux-gnu"
+    return tvm.target.Target(chip)
 
 
 def cores() -> int:
@@ -48,26 +51,52 @@ def vector_bits(target: Target) -> int:
 
 
 def missing_flags(arch: str) -> tuple[str, ...]:
-    """The CPU flags that code for `arch` needs and this machine does not report."""
-    return tuple(flag for flag in cpu_flags()[arch] if flag not in _host_flags())
+    """The CPU features, in LLVM's names, that code for `arch` needs and this machine does not report."""
+    return tuple(flag for flag in cpu_flags()[arch] if flag not in host_flags())
 
 
 @cache
-def _host_flags() -> frozenset[str]:
-    """What Linux says of an x86 CPU; nothing on other systems and other processors."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    return next((frozenset(line.split()) for line in lines if line.startswith("flags")), frozenset())
+def host_flags() -> frozenset[str]:
+    """The features that this CPU reports to LLVM, in its names; nothing where TVM has no LLVM."""
+    found = tvm.get_global_func("tvm.codegen.llvm.GetHostCPUFeatures", allow_missing=True)
+    return frozenset(str(name) for name, has in found().items() if has) if found else frozenset()
 
 
-def gpus() -> list[str]:
-    """Every CUDA device with its compute capability: `cuda:0 (sm_90)`."""
-    devices = [tvm.cuda(number) for number in range(MOST_DEVICES)]
+def machine() -> str:
+    """The first part of this machine's triple, such as `x86_64`; empty where TVM has no LLVM."""
+    triple = tvm.get_global_func("tvm.codegen.llvm.GetDefaultTargetTriple", allow_missing=True)
+    return str(triple()).partition("-")[0] if triple else ""
+
+
+def cpu_name() -> str | None:
+    """What LLVM takes this CPU for; a virtual machine may hide some of what that chip has."""
+    name = tvm.get_global_func("tvm.codegen.llvm.GetHostCPUName", allow_missing=True)
+    return str(name()) if name else None
+
+
+class Gpu(NamedTuple):
+    """A CUDA device: its number, what its driver calls it, its compute capability as in `sm_90`, its memory."""
+
+    number: int
+    name: str
+    arch: str
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"cuda:{self.number} ({self.arch})"
+
+
+def gpus() -> list[Gpu]:
+    """Every CUDA device that TVM finds."""
+    devices = ((number, tvm.cuda(number)) for number in range(MOST_DEVICES))
     return [
-        f"cuda:{number} (sm_{str(device.compute_version).replace('.', '')})"
-        for number, device in enumerate(devices)
+        Gpu(
+            number,
+            str(device.device_name),
+            f"sm_{str(device.compute_version).replace('.', '')}",
+            int(device.total_global_memory),
+        )
+        for number, device in devices
         if device.exist
     ]
 

@@ -17,17 +17,20 @@ class TargetError(CorecastError):
 
 
 class _Table(Record):
-    """The parts of `targets.yaml` that are read; `sources` and `rows` only name what others refer to."""
+    """The part of `targets.yaml` that is read; its other parts only name what this one refers to."""
 
     model_config = ConfigDict(extra="ignore")
 
     targets: tuple[Target, ...]
-    cpu_flags: dict[str, tuple[str, ...]]
 
 
+@cache
 def known_targets() -> tuple[Target, ...]:
-    """Every target of the table."""
-    return _table().targets
+    """Every target of the table; of two that code could run on, the better one stands further down."""
+    import yaml  # which who reads no file never needs
+
+    text = files("corecast.model").joinpath("targets.yaml").read_text(encoding="utf-8")
+    return _Table.model_validate(yaml.safe_load(text)).targets
 
 
 def find_target(text: str) -> Target:
@@ -40,13 +43,5 @@ def find_target(text: str) -> Target:
 
 
 def cpu_flags() -> dict[str, tuple[str, ...]]:
-    """For each CPU architecture, the best first, the flags that a CPU must report to run code for it."""
-    return _table().cpu_flags
-
-
-@cache
-def _table() -> _Table:
-    import yaml  # which who reads no file never needs
-
-    text = files("corecast.model").joinpath("targets.yaml").read_text(encoding="utf-8")
-    return _Table.model_validate(yaml.safe_load(text))
+    """For each CPU architecture, the best first, the features that a CPU must report to run code for it."""
+    return {target.arch: target.features for target in reversed(known_targets()) if target.arch and target.features}

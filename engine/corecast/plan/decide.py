@@ -1,21 +1,23 @@
 """A recipe and a layer table in, a plan out: the cascade. Pure, and free of any IR.
 
 For each property of each layer, the last request in file order that matches decides; a request never touches a skipped
-layer unless it insists; one that does not apply leaves the property as the model had it.
+layer unless it insists; one that does not apply leaves the property as the model had it. Schedules are decided after
+all layouts and dtypes, as whether there is one depends on the dtype that the last rule gave.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corecast.lang import nodes
 from corecast.lang.problems import CorecastError, Problem
 from corecast.lang.source import Span
 from corecast.lang.spell import format_selector
-from corecast.model import LayerTable, Target
+from corecast.model import Layer, LayerTable, Target
 from corecast.model.collector import collecting_seldom
+from corecast.plan.computed import computed
 from corecast.plan.ids import compress, shorten
 from corecast.plan.named import ask, named_operators
 from corecast.plan.partial import Misses
@@ -80,6 +82,9 @@ def trial(recipe: Recipe, table: LayerTable, target: Target | None = None) -> tu
     return decided, cascade.problems + cascade.warnings
 
 
+# In which order properties are decided.
+ROUNDS: tuple[tuple[Property, ...], ...] = (("layout", "dtype"), ("schedule",))
+
 # Which decision holds for each layer. Those of one request are the same object, by which they are known.
 Decided = dict[Property, dict[int, Decision]]
 
@@ -107,6 +112,7 @@ class _Tally:
     layers: tuple[int, ...]
     named: frozenset[str]
     skipped: dict[int, str] = field(default_factory=dict)
+    passed_over: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
     declined: dict[int, tuple[Declined, ...]] = field(default_factory=dict)
     decided: Decided = field(default_factory=dict)
     decisions: dict[Edit, Decision] = field(default_factory=dict)
@@ -149,6 +155,10 @@ class _Cascade:
         for rule in self.recipe.rules:
             begin(rule.name)
             applied.append(self._apply(rule))
+        for properties in ROUNDS:
+            for item in applied:
+                for tally in item.tallies:
+                    self._decide(tally, properties)
         begin("predict")
         self._warn_of_unused()
         layers = self._planned_layers()
@@ -220,34 +230,44 @@ class _Cascade:
             self.effective_skips.update(id(stop.clause) for stop in set(stops.values()))
             reasons |= {index: stop.reason for index, stop in stops.items()}
         named = named_operators(rule.match.selector, self.recipe.lets, request.step)
-        tally = _Tally(rule, request, layers, named, {index: reasons[index] for index in layers if index in reasons})
-        alike: defaultdict[int, list[int]] = defaultdict(list)
-        for index in layers:
-            if index not in reasons:
-                alike[self.table.kinds[index]].append(index)
-        for indices in alike.values():
-            self._decide(tally, indices)
-        return tally
+        return _Tally(rule, request, layers, named, {index: reasons[index] for index in layers if index in reasons})
 
-    def _decide(self, tally: _Tally, indices: list[int]) -> None:
-        """Put a request to layers of one structural hash: an action answers equal layers equally."""
+    def _decide(self, tally: _Tally, properties: Sequence[Property]) -> None:
+        """Put a request to its layers, for some of the properties that it is about."""
+        if not set(tally.request.alternatives[0].properties).intersection(properties):
+            return
+        dtypes = self.decided["dtype"] if "schedule" in properties else {}
+        alike: defaultdict[tuple[int, Edit | None], list[int]] = defaultdict(list)
+        for index in tally.layers:
+            if index not in tally.skipped:
+                dtype = dtypes[index].edit if index in dtypes else None
+                alike[self.table.kinds[index], dtype].append(index)
+        for (_, dtype), indices in alike.items():
+            self._put(tally, indices, computed(self.table.layers[indices[0]], dtype), properties)
+
+    def _put(self, tally: _Tally, indices: list[int], layer: Layer, properties: Sequence[Property]) -> None:
+        """Put a request to layers that are all like one: an action answers equal layers equally."""
         declined: list[Declined] = []
         file = self.recipe.file_of(tally.request.span)
         for action in tally.request.alternatives:
-            answer = ask(action, self.table.layers[indices[0]], self.target, tally.named)
+            answer = ask(action, layer, self.target, tally.named)
             if isinstance(answer, Declined):
                 declined.append(answer)
                 continue
             for edit in answer:
-                decided = dict.fromkeys(indices, tally.decision(edit, file))
-                tally.decided.setdefault(edit.property, {}).update(decided)
-                self.decided[edit.property].update(decided)
+                if edit.property in properties:
+                    decided = dict.fromkeys(indices, tally.decision(edit, file))
+                    tally.decided.setdefault(edit.property, {}).update(decided)
+                    self.decided[edit.property].update(decided)
+            if declined:
+                tally.passed_over.update(dict.fromkeys(indices, tuple(declined)))
             return
         tally.declined.update(dict.fromkeys(indices, tuple(declined)))
         # What does not apply leaves the property as the model had it, whatever an earlier rule wanted.
-        for name in tally.request.alternatives[0].properties:
-            earlier = [index for index in indices if index in self.decided[name]]
-            self.decided[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name), file)))
+        for name in properties:
+            if name in tally.request.alternatives[0].properties:
+                earlier = [index for index in indices if index in self.decided[name]]
+                self.decided[name].update(dict.fromkeys(earlier, tally.decision(Keep(property=name), file)))
 
     def _in_force(self, tally: _Tally) -> set[int]:
         """The layers on which a decision of this request is the last one."""
@@ -314,15 +334,16 @@ class _Cascade:
         )
 
     def _request_outcome(self, tally: _Tally, in_force: set[int]) -> RequestOutcome:
-        declined = {index: "; ".join(map(str, reasons)) for index, reasons in tally.declined.items()}
+        passed_over = {index: reasons for index, reasons in tally.passed_over.items() if index in in_force}
         return RequestOutcome(
             request=tally.request.text,
             line=tally.request.span.line,
             file=self.recipe.file_of(tally.request.span),
             applied=self._ids([index for index in tally.layers if index in in_force]),
+            passed_over=self._because(_texts(passed_over)),
             skipped=self._because(tally.skipped),
             overridden=self._because(self._overridden(tally, in_force)),
-            not_applicable=self._because(declined),
+            not_applicable=self._because(_texts(tally.declined)),
         )
 
     def _because(self, reasons: Mapping[int, str]) -> tuple[Because, ...]:
@@ -393,6 +414,10 @@ class _Cascade:
 
 def _quote(clause: nodes.Skip) -> str:
     return f"skip {format_selector(clause.selector)}"
+
+
+def _texts(declined: Mapping[int, tuple[Declined, ...]]) -> dict[int, str]:
+    return {index: "; ".join(map(str, reasons)) for index, reasons in declined.items()}
 
 
 def _reasons(outcome: RuleOutcome) -> str:

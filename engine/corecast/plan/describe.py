@@ -63,6 +63,8 @@ def at_run_time(layout_transforms: int, casts: int) -> str:
 def _outcomes(request: RequestOutcome) -> Iterator[str]:
     if request.applied:
         yield f"    applied         {len(request.applied):>4}  {compress(request.applied)}"
+    for because in request.passed_over:
+        yield f"    passed over     {len(because.layers):>4}  {shorten(compress(because.layers))}: {because.reason}"
     for kind, because in request.undone:
         yield f"    {kind:<14}  {len(because.layers):>4}  {shorten(compress(because.layers))}: {because.reason}"
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from corecast.model import Layer, LayerTable, Target, find_target
+from corecast.model import Layer, LayerTable
 from corecast.model.record import Record
-from corecast.plan.named import ask, named_operators
 from corecast.plan.partial import Misses
 from corecast.plan.plan import Placed, Plan, RequestOutcome, RuleOutcome
 from corecast.plan.select import Selection
-from corecast.recipe import PROPERTIES, Declined, Recipe, Request, Rule
+from corecast.recipe import PROPERTIES, Recipe, Rule
 
 Outcome = Literal["applied", "skipped", "overridden", "not applicable"]
 
@@ -74,7 +73,7 @@ def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Expl
         for name in PROPERTIES
         if planned and (decision := planned.decision(name))
     )
-    answers = _Answers(recipe, table, layer, find_target(plan.target) if plan.target else None)
+    answers = _Answers(recipe, table, layer)
     return Explanation(
         layer=layer.id,
         parameter=layer.name,
@@ -87,14 +86,12 @@ def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Expl
 class _Answers:
     """What each rule has to say about one layer."""
 
-    def __init__(self, recipe: Recipe, table: LayerTable, layer: Layer, target: Target | None):
+    def __init__(self, recipe: Recipe, table: LayerTable, layer: Layer):
         self.layer = layer
-        self.target = target
         self.plain = Selection(recipe, table)
 
     def of_rule(self, rule: Rule, outcome: RuleOutcome) -> RuleAnswer:
-        asked = [self.of_request(rule, *pair) for pair in zip(rule.requests, outcome.requests, strict=True)]
-        answers = tuple(filter(None, asked))
+        answers = tuple(filter(None, map(self.of_request, outcome.requests)))
         declined: str | None = None
         held: tuple[str, ...] = ()
         if not answers:
@@ -110,24 +107,15 @@ class _Answers:
         clauses = (*self.plain.recipe.skips, *rule.skips)
         return self.plain.skipping({index for clause in clauses for index in self.plain.layers(clause.selector)})
 
-    def of_request(self, rule: Rule, request: Request, outcome: RequestOutcome) -> Answer | None:
-        kind, reason = next(self._outcomes(rule, request, outcome), (None, None))
+    def of_request(self, outcome: RequestOutcome) -> Answer | None:
+        kind, reason = next(self._outcomes(outcome), (None, None))
         if kind is None:
             return None
         return Answer(request=outcome.request, line=outcome.line, file=outcome.file, outcome=kind, reason=reason)
 
-    def _outcomes(self, rule: Rule, request: Request, outcome: RequestOutcome) -> Iterator[tuple[Outcome, str | None]]:
+    def _outcomes(self, outcome: RequestOutcome) -> Iterator[tuple[Outcome, str | None]]:
         """The one outcome of a request on the layer; none, where it was not asked of it."""
         if self.layer.id in outcome.applied:
-            passed_over = "; ".join(self._passed_over(rule, request))
-            yield "applied", f"an earlier alternative does not apply, {passed_over}" if passed_over else None
+            passed_over = (because.reason for because in outcome.passed_over if self.layer.id in because.layers)
+            yield "applied", next((f"an earlier alternative does not apply, {reason}" for reason in passed_over), None)
         yield from ((kind, because.reason) for kind, because in outcome.undone if self.layer.id in because.layers)
-
-    def _passed_over(self, rule: Rule, request: Request) -> Iterator[str]:
-        """Why the alternatives before the one that was taken do not apply."""
-        named = named_operators(rule.match.selector, self.plain.recipe.lets, request.step)
-        for action in request.alternatives:
-            answer = ask(action, self.layer, self.target, named)
-            if not isinstance(answer, Declined):
-                return
-            yield str(answer)

@@ -86,6 +86,10 @@ def _read_untouched(text: str, decided: Collection[str]) -> tuple[Anchor, ...]:
     return tuple(found[layer] for layer in sorted(found, key=place_of))
 
 
+# Where an outcome says why, layer by layer.
+_REASONS = ("passed_over", "skipped", "overridden", "not_applicable")
+
+
 def _place(item: Placed) -> dict[str, str | int]:
     """The line, and the file where it is another than the recipe's own."""
     return {"line": item.line} if item.file is None else {"file": item.file, "line": item.line}
@@ -101,7 +105,7 @@ def _rule(rule: RuleOutcome) -> dict[str, Any]:
                 "applied": compress(request.applied),
                 **{
                     name: {item.reason: compress(item.layers) for item in items}
-                    for name in ("skipped", "overridden", "not_applicable")
+                    for name in _REASONS
                     if (items := getattr(request, name))
                 },
             }
@@ -211,7 +215,7 @@ def _read_rule(data: Mapping[str, Any]) -> RuleOutcome:
                 name: tuple(
                     Because(reason=reason, layers=tuple(expand(ids))) for reason, ids in request.get(name, {}).items()
                 )
-                for name in ("skipped", "overridden", "not_applicable")
+                for name in _REASONS
             },
         )
         for request in data["requests"]

@@ -90,10 +90,14 @@ IN_A_SENTENCE: dict[Undone, str] = {
 
 
 class RequestOutcome(Placed):
-    """What became of one request: each matched layer is in exactly one of the four outcomes."""
+    """What became of one request: each matched layer is in exactly one of the four outcomes.
+
+    Where it was applied by another alternative than its first, `passed_over` says why.
+    """
 
     request: str
     applied: tuple[str, ...] = ()
+    passed_over: tuple[Because, ...] = ()
     skipped: tuple[Because, ...] = ()
     overridden: tuple[Because, ...] = ()
     not_applicable: tuple[Because, ...] = ()
