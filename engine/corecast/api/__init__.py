@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         survey,
         write_bundle,
     )
+    from corecast.api.calibration import calibrate
     from corecast.api.catalogue import standard_catalogue
     from corecast.api.conversion import runner_of, tune_bundle, verify_bundle
     from corecast.api.recipes import read_recipe
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 # Each name is imported when it is first used: the command line is there before what it needs, and TVM only if needed.
 _NAMES = {
     "corecast.adapters.relax": "apply compile_plan load prepare read_bundle recipe_pass survey write_bundle",
+    "corecast.api.calibration": "calibrate",
     "corecast.api.catalogue": "standard_catalogue",
     "corecast.api.conversion": "runner_of tune_bundle verify_bundle",
     "corecast.api.recipes": "read_recipe",
@@ -59,6 +61,7 @@ __all__ = [
     "PlanError",
     "Source",
     "apply",
+    "calibrate",
     "compile_plan",
     "describe",
     "explain",

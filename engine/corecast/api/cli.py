@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 
 from corecast.api import (
     bisecting,
+    calibrating,
     checking,
     converting,
     doctor,
@@ -52,6 +53,7 @@ app.command()(reading.plan)
 app.command()(explaining.explain)
 app.command()(explaining.names)
 app.command("compile")(reading.compile_)
+app.command("calibrate")(calibrating.calibrate_)
 app.command("apply")(converting.apply_)
 app.command("verify")(verifying.verify)
 app.command("bisect")(bisecting.bisect_)

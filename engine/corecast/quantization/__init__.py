@@ -1,5 +1,6 @@
 """Low precision that keeps the answers: what calibration found, and the scales that follow from it."""
 
+from corecast.quantization.calibrate import ObservationError, observe
 from corecast.quantization.calibration import (
     CalibratedModel,
     Calibration,
@@ -9,6 +10,9 @@ from corecast.quantization.calibration import (
     parse_calibration,
     read_calibration,
 )
+from corecast.quantization.data import Data, Source
+from corecast.quantization.files import DataError
+from corecast.quantization.methods import METHODS, Method, MethodError
 from corecast.quantization.scales import (
     LIMITS,
     Quantization,
@@ -22,15 +26,23 @@ from corecast.quantization.scales import (
 
 __all__ = [
     "LIMITS",
+    "METHODS",
     "CalibratedModel",
     "Calibration",
     "CalibrationError",
+    "Data",
+    "DataError",
+    "Method",
+    "MethodError",
+    "ObservationError",
     "Quantization",
     "Range",
     "Scale",
+    "Source",
     "bias_steps",
     "format_calibration",
     "not_calibrated",
+    "observe",
     "parse_calibration",
     "quantized",
     "read_calibration",
