@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from corecast.adapters.relax import Model, build_model
+from corecast.adapters.relax import Model, build_model, observed
 from corecast.model import TensorType, parse_table
+from corecast.plan.integers import Integers
+from corecast.quantization import CalibratedModel, Calibration, Range
 from corecast.verify import seeded_inputs
 
 
@@ -45,3 +47,14 @@ def script(module: IRModule) -> str:
     lines = [line.strip() for line in text.splitlines()]
     start = next(number for number, line in enumerate(lines) if line.startswith("with R.dataflow"))
     return "\n".join(line for line in lines[start + 1 :] if line and not line.startswith("#")) + "\n"
+
+
+def calibrated(model: Model, found: Integers, seeds: Sequence[int] = (0, 1)) -> Calibration:
+    """The ranges of the values that a plan needs, from the least to the greatest on seeded inputs."""
+    seen = observed(model, found.to_observe)
+    ranges: dict[str, Range] = {}
+    for seed in seeds:
+        for name, array in seen.named(outputs(seen.model, seed)).items():
+            here = Range(low=float(array.min()), high=float(array.max()))
+            ranges[name] = ranges[name].union(here) if name in ranges else here
+    return Calibration(model=CalibratedModel.of(found.table), method="min-max", samples=len(seeds), ranges=ranges)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from corecast.adapters.agreement import check_plan
 from corecast.adapters.relax import Model, emulate, emulated_dtypes, observed, survey
@@ -10,7 +10,7 @@ from corecast.api.comparing import HOST
 from corecast.backends import Runner, build
 from corecast.lang import Problem
 from corecast.plan import Plan
-from corecast.plan.integers import Integers, integers
+from corecast.plan.integers import integers
 from corecast.quantization import CalibratedModel, Calibration, CalibrationError, Data, Method, Source, observe
 from corecast.quantization.files import Array
 from corecast.report.activity import doing
@@ -59,20 +59,14 @@ def calibrate(
     ranges, samples = observe(
         _runner(model, found.to_observe),
         source.batches(),
-        _symmetric(found),
+        found.to_observe,
         chosen,
         (lambda done: progress(done, source.samples)) if progress else None,
     )
     return Calibration(model=CalibratedModel.of(table), method=str(chosen), samples=samples, ranges=ranges)
 
 
-def _symmetric(found: Integers) -> dict[str, bool]:
-    """The values to observe, and whether the integers that they become have zero in the middle."""
-    forms = {number: slot.form for slot, number in found.group.items()}
-    return {found.name(value): forms[number].symmetric for number, values in found.observed.items() for value in values}
-
-
-def _runner(model: Model, values: tuple[str, ...]) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
+def _runner(model: Model, values: Iterable[str]) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
     """Compile a model for this CPU; what comes gives the named values for inputs."""
     seen = observed(model, values)
     runnable = emulate(seen.model) if emulated_dtypes(seen.model) else seen.model

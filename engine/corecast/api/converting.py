@@ -25,6 +25,7 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
+    calibration_in,
     load_prepared,
     parse_params,
     plan_in,
@@ -54,6 +55,10 @@ def apply_(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make, or OUT.onnx.", metavar="BUNDLE")],
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Carry out this plan instead of making one.")] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="The ranges for what is quantized, as `corecast calibrate` wrote them.", metavar="FILE"),
+    ] = None,
     target: TargetName = None,
     param: Params = None,
     packs: Packs = None,
@@ -71,6 +76,7 @@ def apply_(
         message = f"`--target` was decided when {plan_file} was made"
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
+    ranges = calibration_in(calibration) if calibration else None
     adapter, prepared = load_prepared(model_path, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     if plan_file:
@@ -80,8 +86,10 @@ def apply_(
         assert rules is not None, "_rules_and_model asks for rules where there is no plan"
         recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
         decided = make_plan(recipe, table, target_of(target))
+    if ranges and not decided.integers:
+        reporter.note(f"{calibration} is not needed: the plan quantizes nothing")
     with reporter.step(f"convert {table.model}"):
-        conversion = adapter.apply(decided, prepared)
+        conversion = adapter.apply(decided, prepared, ranges)
     for warning in conversion.warnings:
         reporter.note(str(warning))
     with reporter.step(f"write {output}"), writing(output):
@@ -89,7 +97,8 @@ def apply_(
     realised = conversion.realised
     reporter.text(f"{output}: {realised.layers} layers as decided")
     reporter.text(predicted(decided))
-    reporter.text(f"realised:  {at_run_time(realised.layout_transforms, realised.casts)}{_parameters(realised)}")
+    costs = realised.layout_transforms, realised.casts, realised.quantized, realised.dequantized
+    reporter.text(f"realised:  {at_run_time(*costs)}{_parameters(realised)}")
     for text in decided.warnings:
         reporter.text(text)
 

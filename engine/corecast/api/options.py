@@ -19,6 +19,7 @@ from corecast.model import Target, find_target
 from corecast.plan import Plan, read_plan
 
 if TYPE_CHECKING:
+    from corecast.quantization import Calibration
     from corecast.report import Reporter
 
 ModelPath = Annotated[
@@ -147,6 +148,18 @@ def plan_in(path: Path) -> Plan:
     except OSError as error:
         message, help = f"it cannot be read: {error.strerror}", "make one with `corecast plan RULES MODEL -o plan.yaml`"
         raise UsageError(Problem("no-plan", message, help=help, place=str(path))) from error
+
+
+def calibration_in(path: Path) -> Calibration:
+    """The calibration in a file. Raises `UsageError` and `CalibrationError`."""
+    from corecast.quantization import read_calibration
+
+    try:
+        return read_calibration(path)
+    except OSError as error:
+        help = "make one with `corecast calibrate RULES MODEL --data DIR -o calibration.json`"
+        message = f"it cannot be read: {error.strerror}"
+        raise UsageError(Problem("no-calibration", message, help=help, place=str(path))) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from corecast.model import Layer, LayerTable
 from corecast.plan.ids import compress, shorten
-from corecast.plan.plan import Decision, Plan, RequestOutcome
+from corecast.plan.plan import Decision, OnIntegers, Plan, RequestOutcome
 from corecast.recipe import ChangeDType, ChangeLayout, Keep, Quantize, Tune
 
 
@@ -38,6 +38,7 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
     for becomes, ids in groups.items():
         yield f"{compress(ids):<{width}}  {becomes}"
     yield ""
+    yield from _on_integers(plan.integers)
     yield predicted(plan)
     if plan.target is None and any(isinstance(edit, ChangeDType) for edit in plan.decided("dtype").values()):
         yield "no target was given: each cast takes its first dtype that the IR can express"
@@ -47,7 +48,9 @@ def _lines(plan: Plan, table: LayerTable) -> Iterator[str]:
 def predicted(plan: Plan) -> str:
     """The prediction in a sentence."""
     costs = plan.predicted
-    parts = [at_run_time(costs.layout_transforms, costs.casts)]
+    changed = plan.integers
+    quantized = (len(changed.quantized), len(changed.dequantized)) if changed else (0, 0)
+    parts = [at_run_time(costs.layout_transforms, costs.casts, *quantized)]
     if costs.parameter_bytes is not None and costs.converted_parameter_bytes is not None:
         parts.append(
             f"parameters {size_in_memory(costs.parameter_bytes)} -> {size_in_memory(costs.converted_parameter_bytes)}"
@@ -55,9 +58,23 @@ def predicted(plan: Plan) -> str:
     return f"predicted: {', '.join(parts)}"
 
 
-def at_run_time(layout_transforms: int, casts: int) -> str:
-    """`2 layout transforms and 1 cast at run time`."""
-    return f"{_many(layout_transforms, 'layout transform')} and {_many(casts, 'cast')} at run time"
+def at_run_time(layout_transforms: int, casts: int, quantized: int = 0, dequantized: int = 0) -> str:
+    """`2 layout transforms and 1 cast at run time`; where there are any, tensors that become integers or floats too."""
+    *parts, last = [_many(layout_transforms, "layout transform"), _many(casts, "cast")]
+    if quantized or dequantized:
+        parts, last = [*parts, last, f"{_many(quantized, 'tensor')} quantized"], f"{dequantized} dequantized"
+    return f"{', '.join(parts)} and {last} at run time"
+
+
+def _on_integers(found: OnIntegers | None) -> Iterator[str]:
+    """What a reader could not see in the requests: which other layers compute on integers, and where these end."""
+    if found is None:
+        return
+    if found.carried:
+        yield f"carried along on integers: {compress(found.carried)}"
+    yield f"floats become integers: {shorten(', '.join(found.quantized))}"
+    if found.dequantized:
+        yield f"integers become floats: {shorten(', '.join(found.dequantized))}"
 
 
 def _outcomes(request: RequestOutcome) -> Iterator[str]:

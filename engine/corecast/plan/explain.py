@@ -73,6 +73,8 @@ def explain(recipe: Recipe, table: LayerTable, plan: Plan, layer: Layer) -> Expl
         for name in PROPERTIES
         if planned and (decision := planned.decision(name))
     )
+    if plan.integers and layer.id in plan.integers.carried:
+        decisions = (*decisions, "on integers, as what it reads is made by quantized layers and read by others")
     answers = _Answers(recipe, table, layer)
     return Explanation(
         layer=layer.id,

@@ -18,7 +18,17 @@ from corecast.lang.problems import CorecastError, Problem
 from corecast.model import WEIGHTED
 from corecast.model.files import first_objection
 from corecast.plan.ids import compress, expand, place_of
-from corecast.plan.plan import Anchor, Because, Decision, Placed, Plan, PlannedLayer, RequestOutcome, RuleOutcome
+from corecast.plan.plan import (
+    Anchor,
+    Because,
+    Decision,
+    OnIntegers,
+    Placed,
+    Plan,
+    PlannedLayer,
+    RequestOutcome,
+    RuleOutcome,
+)
 from corecast.plan.strict_yaml import Row, dump, load
 from corecast.recipe import PROPERTIES, ChangeLayout, Property
 
@@ -43,9 +53,22 @@ def format_plan(plan: Plan) -> str:
         "untouched": _untouched(plan.untouched),
         "rules": [_rule(rule) for rule in plan.rules],
         "predicted": plan.predicted.model_dump(),
+        **({"integers": _on_integers(plan.integers)} if plan.integers else {}),
         "warnings": list(plan.warnings),
     }
     return _HEADER + dump(data)
+
+
+def _on_integers(found: OnIntegers) -> dict[str, Any]:
+    return {
+        "carried": compress(found.carried),
+        "quantized": list(found.quantized),
+        "dequantized": list(found.dequantized),
+    }
+
+
+def _read_on_integers(data: Mapping[str, Any]) -> OnIntegers:
+    return OnIntegers.model_validate({**data, "carried": tuple(expand(data["carried"]))})
 
 
 def _groups(plan: Plan) -> list[dict[str, Any]]:
@@ -185,6 +208,7 @@ def _plan(data: Mapping[str, Any]) -> Plan:
         untouched=_read_untouched(str(data["untouched"] or ""), layers),
         rules=tuple(_read_rule(rule) for rule in data["rules"]),
         predicted=data["predicted"],
+        integers=_read_on_integers(data["integers"]) if "integers" in data else None,
         warnings=tuple(data["warnings"]),
     )
 

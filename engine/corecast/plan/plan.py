@@ -176,11 +176,23 @@ class Prediction(Record):
     converted_parameter_bytes: int | None
 
 
+class OnIntegers(Record):
+    """What a plan that quantizes does beside the layers that it names, foreseen on the layer table.
+
+    `carried` are the layers between them that compute on integers too; `quantized` the values that are floats and
+    become integers, `dequantized` those that are made on integers and become floats, by the names of a calibration.
+    """
+
+    carried: tuple[str, ...]
+    quantized: tuple[str, ...]
+    dequantized: tuple[str, ...]
+
+
 class Plan(Record):
     """The decisions of one recipe on one model. Prints as YAML (`corecast.plan.file`) and reads back from it.
 
     `expects` is what `verify` judges the answers by. `layers` are those with a decision, in binding order; `untouched`
-    all others, by operator, for a later plan to be compared with.
+    all others, by operator, for a later plan to be compared with. `integers` is there where a layer is quantized.
     """
 
     version: FormatVersion = 1
@@ -192,6 +204,7 @@ class Plan(Record):
     untouched: tuple[Anchor, ...] = ()
     rules: tuple[RuleOutcome, ...] = ()
     predicted: Prediction
+    integers: OnIntegers | None = None
     warnings: tuple[str, ...] = Field(default=())
 
     @cached_property

@@ -71,10 +71,14 @@ class Integers:
         return tuple(self.table.layers[index].id for index, role in sorted(self.roles.items()) if role != "sums")
 
     @property
-    def to_observe(self) -> tuple[str, ...]:
-        """The names of the values whose ranges are needed, as a calibration has them."""
-        values = dict.fromkeys(value for group in self.observed.values() for value in group)
-        return tuple(self.name(value) for value in values)
+    def to_observe(self) -> dict[str, bool]:
+        """The values whose ranges are needed, as a calibration names them, and whether zero is in their middle."""
+        found: dict[str, bool] = {}
+        for slot, number in self.group.items():
+            if slot.value in self.observed[number]:
+                name = self.name(slot.value)
+                found[name] = found.get(name, True) and slot.form.symmetric
+        return found
 
     def name(self, value: Value) -> str:
         """How a calibration names a value: an input by its name, what a layer makes by the layer's id."""
