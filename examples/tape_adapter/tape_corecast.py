@@ -1,12 +1,9 @@
 """A whole adapter in one file: a toolchain of one's own, whose models Corecast's recipes then plan and convert.
 
-A tape is a network as JSON, one step after another, that numpy runs. Each step reads an input or what another made.
-
-    {"inputs": {"x": ["float32", 4, 8]}, "returns": "out",
-     "weights": {"w1": {"dtype": "float32", "values": [[...]]}},
-     "steps": [{"name": "out", "op": "dense", "reads": "x", "weight": "w1"}]}
-
-With this distribution installed, `corecast plan RULES net.tape` and `corecast apply RULES net.tape -o out.tape` work.
+A tape is a network as JSON, one step after another, that numpy runs. Each step reads an input or what another made:
+{"inputs": {"x": ["float32", 4, 8]}, "weights": {"w1": {"dtype": "float32", "values": [[...]]}}, "returns": "out",
+ "steps": [{"name": "out", "op": "dense", "reads": "x", "weight": "w1"}]}
+Once it is installed, `corecast apply RULES net.tape -o out.tape` and `corecast verify out.tape` work.
 """
 
 from __future__ import annotations
@@ -19,15 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from corecast.adapters.door import Adapter, Conversion
+from corecast.adapters.door import Adapter, Change, Conversion
 from corecast.adapters.source import ModelError, read_content
 from corecast.adapters.whole import whole_file
 from corecast.model import Call, Layer, LayerTable, Operand, Signature, TensorType
 from corecast.plan import Plan
 from corecast.recipe import ChangeDType, predicate
 
-# What recipes call the steps; `cast` is Corecast's `astype`, so that added ones are counted.
-OPERATORS = {"dense": "nn.dense", "relu": "nn.relu", "cast": "astype"}
+OPERATORS = {"dense": "nn.dense", "relu": "nn.relu", "cast": "astype"}  # what recipes call the steps
 
 
 class Step(NamedTuple):
@@ -40,25 +36,21 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Tape:
-    """A model; nobody changes it."""
+    """A model; nobody changes it. It is called to run it: numpy computes each step in the dtype of what it reads."""
 
     name: str
     inputs: Mapping[str, TensorType]
     weights: Mapping[str, np.ndarray]
     steps: tuple[Step, ...]
     returns: str
+    told: Mapping[str, str]  # what Corecast's file says of itself
 
-
-def run(tape: Tape, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The toolchain: numpy computes each step in the dtype of what it reads."""
-    values = dict(inputs)
-    for step in tape.steps:
-        data = values[step.reads]
-        if step.op == "dense":
-            values[step.name] = data @ tape.weights[step.weight or ""]
-        else:
-            values[step.name] = np.maximum(data, 0) if step.op == "relu" else data.astype(step.dtype)
-    return [values[tape.returns]]
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        values = dict(inputs)
+        for step in self.steps:
+            data = values[step.reads] @ self.weights[step.weight] if step.weight else values[step.reads]
+            values[step.name] = np.maximum(data, 0) if step.op == "relu" else data.astype(step.dtype or data.dtype)
+        return [values[self.returns]]
 
 
 class TapeAdapter(Adapter[Tape]):
@@ -70,7 +62,7 @@ class TapeAdapter(Adapter[Tape]):
             inputs = {name: TensorType(dtype=kind[0], shape=tuple(kind[1:])) for name, kind in data["inputs"].items()}
             weights = {name: np.array(item["values"], item["dtype"]) for name, item in data["weights"].items()}
             steps = tuple(Step(**step) for step in data["steps"])
-            return Tape(Path(path).name, inputs, weights, steps, data["returns"])
+            return Tape(Path(path).name, inputs, weights, steps, data["returns"], data.get("corecast", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError.of("not-a-model", f"{path} is no tape: {error}", "see tape_corecast.py") from None
 
@@ -79,14 +71,12 @@ class TapeAdapter(Adapter[Tape]):
         calls = []
         for place, step in enumerate(model.steps):
             data = made[step.reads]
-            operands, shape, dtype = [data], data.type.shape, step.dtype or data.type.dtype
+            operands, shape, attributes = [data], data.type.shape, {"dtype": step.dtype} if step.dtype else {}
             if step.weight:
-                weight = model.weights[step.weight]
-                kind = TensorType(dtype=str(weight.dtype), shape=weight.shape)
-                operands.append(Operand(type=kind, parameter=step.weight))
-                shape = (*(shape or ())[:-1], weight.shape[-1])
-            result = TensorType(dtype=dtype, shape=shape)
-            attributes = {"dtype": step.dtype} if step.dtype else {}
+                weight = TensorType(dtype=str(model.weights[step.weight].dtype), shape=model.weights[step.weight].shape)
+                operands.append(Operand(type=weight, parameter=step.weight))
+                shape = (*(shape or ())[:-1], *(weight.shape or ())[-1:])
+            result = TensorType(dtype=step.dtype or data.type.dtype, shape=shape)
             takes = Signature(op=step.op, dtypes=("float16", "float32", "float64"))  # throughout: it has no accumulator
             call = Call(op=OPERATORS[step.op], operands=tuple(operands), results=(result,), attributes=attributes)
             calls.append(replace(call, source=step.name, signature=takes))
@@ -104,9 +94,19 @@ class TapeAdapter(Adapter[Tape]):
             "weights": {name: {"dtype": str(w.dtype), "values": w.tolist()} for name, w in tape.weights.items()},
             "steps": [step._asdict() for step in tape.steps],
             "returns": tape.returns,
+            "corecast": conversion.told(path),
         }
         with whole_file(path) as draft:
             draft.write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+    def told(self, model: Tape) -> Mapping[str, str]:
+        return model.told
+
+    def runner(self, model: Tape) -> Tape:
+        return model
+
+    def with_weights(self, model: Tape, changes: Mapping[str, Change]) -> Tape:
+        return replace(model, weights={**model.weights, **{n: by(model.weights[n]) for n, by in changes.items()}})
 
 
 class Recast(NamedTuple):
@@ -118,8 +118,7 @@ class Recast(NamedTuple):
 
     def __call__(self, model: Tape) -> Tape:
         layers = {layer.source: layer for layer in self.adapter.survey(model).layers}
-        own = {name: kind.dtype for name, kind in model.inputs.items()}
-        own |= {name: layer.results[0].dtype for name, layer in layers.items()}
+        own = {n: kind.dtype for n, kind in model.inputs.items()} | {n: x.results[0].dtype for n, x in layers.items()}
         made, weights, steps = dict(own), {}, dict[str, Step]()
 
         def read(name: str, dtype: str) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from tape_corecast import Tape, TapeAdapter, run
+from tape_corecast import Tape, TapeAdapter
 
 from corecast.testing import AdapterTests
 
@@ -17,6 +15,3 @@ class TestTapeAdapter(AdapterTests):
 
     def model(self) -> Tape:
         return self.adapter.load(str(Path(__file__).with_name("net.tape")))
-
-    def run(self, model: Tape, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-        return run(model, inputs)

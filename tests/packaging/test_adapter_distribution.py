@@ -66,6 +66,79 @@ def test_a_model_of_another_toolchain_goes_through_the_command_line(site: Path, 
     assert "out.tape: 2 layers as decided" in told
     assert "2 casts at run time" in told.splitlines()[-2]
     assert "astype#1" in corecast(site, here, "layers", "out.tape", "--ir", "tape")
+    assert "verdict: pass" in corecast(site, here, "verify", "out.tape")
+    assert "output0: float32" in corecast(site, here, "run", "out.tape", "-o", "out.npz")
+    assert (here / "out.npz").is_file()
+
+
+def test_a_recipe_that_breaks_a_model_of_another_toolchain_is_bisected(site: Path, here: Path) -> None:
+    """Each probe is converted and run by the adapter."""
+    done = run(site, here, "corecast.api", "bisect", "half.rules", "net.tape", "--tolerance", "1e-7")
+    assert done.returncode == 1, done.stderr
+    assert "half.rules on net.tape fails" in done.stdout
+
+
+def test_a_converted_file_is_proven_against_its_own_original(site: Path, here: Path) -> None:
+    """Another file in its place is told, and so is a tape that Corecast never wrote."""
+    corecast(site, here, "apply", "half.rules", "net.tape", "-o", "out.tape")
+    assert (here / "net.tape").rename(here / "moved.tape")
+    assert "verdict: pass" in corecast(site, here, "verify", "out.tape", "--model", "moved.tape")
+    (here / "net.tape").write_text((here / "moved.tape").read_text("utf-8") + " ", encoding="utf-8")
+    for arguments, message in [
+        (["verify", "out.tape"], "error[another-original]: "),
+        (["verify", "net.tape"], "error[not-converted]: net.tape does not say what it was converted from"),
+        (["tune", "out.tape"], "error[no-tuner]: schedules are searched in bundles"),
+    ]:
+        done = run(site, here, "corecast.api", *arguments)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+
+
+# A distribution of which everything fails when it is called.
+FAULTY = """
+from typing import ClassVar
+from corecast.actions.keep import KeepAsIs
+from corecast.recipe import predicate
+from tape_corecast import TapeAdapter
+
+class Loud(TapeAdapter):
+    ir = "loud"
+    def survey(self, model):
+        return model.nothing
+
+@predicate
+def loudness(layer) -> int:
+    return layer.nothing
+
+class Shout(KeepAsIs):
+    verb: ClassVar[str] = "shout"
+    def propose(self, layer, target):
+        return layer.nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "point", "rules", "ir", "called"),
+    [
+        ("corecast.adapters", "loud = acme:Loud", RULES, "loud", "survey"),
+        ("corecast.predicates", "acme = acme", "match nn.dense where loudness > 1, keep", "tape", "loudness"),
+        ("corecast.actions", "acme = acme", "match nn.dense, shout dtype", "tape", "propose"),
+    ],
+)
+def test_a_fault_of_an_extension_is_told_as_its_own(
+    site: Path, here: Path, tmp_path: Path, group: str, point: str, rules: str, ir: str, called: str
+) -> None:
+    """With the distribution and the function that was called, and the traceback above it for its makers."""
+    other = tmp_path / "other"
+    distribution(other, "acme", group, point)
+    (other / "acme.py").write_text(FAULTY, encoding="utf-8")
+    (here / "own.rules").write_text(rules, encoding="utf-8")
+    path = Path(os.pathsep.join([str(other), str(site)]))
+    done = run(path, here, "corecast.api", "plan", "own.rules", "net.tape", "--ir", ir)
+    assert done.returncode == 3, done.stderr
+    assert f"error[broken-extension]: `{called}`, which acme 1.0 adds, raised AttributeError: " in done.stderr
+    assert "Traceback" in done.stderr
+    assert "error[internal]" not in done.stderr
 
 
 def test_what_the_adapter_does_not_take_is_refused(site: Path, here: Path) -> None:
@@ -89,7 +162,7 @@ def test_the_adapter_passes_the_conformance_kit(site: Path, tmp_path: Path) -> N
     """As its own project would run it."""
     done = run(site, tmp_path, "pytest", "-q", "-p", "no:cacheprovider", str(TAPE / "test_tape_corecast.py"))
     assert done.returncode == 0, done.stdout
-    assert "8 passed" in done.stdout
+    assert "9 passed" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -23,15 +22,35 @@ from corecast.adapters.agreement import (
     objection,
     refuse_quantized,
 )
+from corecast.adapters.converted import Conversion, Converted
+from corecast.adapters.proof import CannotRunError, Change, Compared, Outputs, Run
+from corecast.adapters.source import Origin, read_content
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.plan.predict import predict
 from corecast.recipe import ExtensionError, installed, loaded, unknown
 from corecast.recipe.installed import OURS
+from corecast.verify import LayerError
+from corecast.verify.evidence import Batch
 
 if TYPE_CHECKING:
     from corecast.quantization import Calibration
+__all__ = [
+    "GROUP",
+    "Adapter",
+    "AdapterError",
+    "CannotRunError",
+    "Change",
+    "Conversion",
+    "Converted",
+    "Pass",
+    "Run",
+    "find_adapter",
+    "installed_adapters",
+    "ir_of_file",
+    "realised",
+]
 
 GROUP = "corecast.adapters"
 
@@ -40,19 +59,6 @@ M = TypeVar("M")
 
 class AdapterError(CorecastError):
     """An adapter that is not installed, or that is asked for what it does not take."""
-
-
-@dataclass(frozen=True)
-class Conversion(Generic[M]):
-    """A model before and after a plan was carried out, and what its reader should know of its weights."""
-
-    plan: Plan
-    original: M
-    converted: M
-    before: LayerTable
-    after: LayerTable
-    realised: Realised
-    warnings: tuple[Problem, ...] = ()
 
 
 class Pass(Protocol[M]):
@@ -105,8 +111,8 @@ class Adapter(ABC, Generic[M]):
         """What a reader should be told of a model that was loaded."""
         return ()
 
-    def warnings(self, model: M, table: LayerTable, plan: Plan) -> Sequence[Problem]:  # noqa: ARG002
-        """What a plan does to a model that a reader should be warned of."""
+    def warnings(self, model: M, table: LayerTable, plan: Plan | None = None) -> Sequence[Problem]:  # noqa: ARG002
+        """What a reader should be warned of in a model, and in what a plan does to it."""
         return ()
 
     def apply(self, plan: Plan, model: M, calibration: Calibration | None = None) -> Conversion[M]:  # noqa: ARG002
@@ -135,6 +141,51 @@ class Adapter(ABC, Generic[M]):
     def realised(self, plan: Plan, before: LayerTable, after: LayerTable) -> Realised:
         """What the layers of a converted model have of a plan. Raises `RealisedError` where that is not all of it."""
         return realised(plan, before, after)
+
+    # ── files that are read again and run: what `corecast verify`, `bisect` and `run` need ───────────────────────────
+
+    def origin(self, path: str, **options: Any) -> Origin:
+        """What `load` reads, with a digest of all of it."""
+        return Origin.of(Path(path), read_content(Path(path)), **options)
+
+    def told(self, model: M) -> Mapping[str, str]:  # noqa: ARG002
+        """The texts of `Conversion.told` that `write` put into a file, of the model that was read from it."""
+        return {}
+
+    def read(self, path: Path) -> Converted[M]:
+        """Read a model that `write` wrote. Raises `ModelFileError`, and what `load` raises."""
+        model = self.load(str(path))
+        return Converted.of(path, model, self.told(model))
+
+    def runner(self, model: M) -> Run:  # noqa: ARG002
+        """Make a model ready: a function from arrays by name to the list of its outputs.
+
+        Raises `CannotRunError`, when it is called too.
+        """
+        raise CannotRunError.no_runner(self.ir)
+
+    def with_weights(self, model: M, changes: Mapping[str, Change]) -> M:  # noqa: ARG002
+        """The same model with some weights changed, each by a function of its values: what a check must see.
+
+        Raises `KeyError` for a weight that cannot be changed.
+        """
+        raise CannotRunError.no_runner(self.ir)
+
+    def compared(self, original: M, converted: M, *, whole: bool = False) -> Compared:  # noqa: ARG002
+        """What of two models is compared: their outputs; `whole` forbids to leave out a softmax at the end."""
+        return Outputs(self, original, converted)
+
+    def errors_of_layers(
+        self,
+        plan: Plan,  # noqa: ARG002
+        original: M,  # noqa: ARG002
+        converted: M,  # noqa: ARG002
+        batches: Iterable[Batch],  # noqa: ARG002
+    ) -> tuple[LayerError, ...]:
+        """The error of each layer, the worst first (`corecast.verify.compare_layers`). Raises `CannotRunError`."""
+        message = f"the adapter of the IR `{self.ir}` does not say what the layers of a model give"
+        help = "leave `--layers` away; the adapter could have `errors_of_layers`"
+        raise AdapterError(Problem("no-layers", message, help=help))
 
 
 def realised(plan: Plan, before: LayerTable, after: LayerTable, merged: frozenset[str] = frozenset()) -> Realised:

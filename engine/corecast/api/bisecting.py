@@ -119,14 +119,12 @@ def _read(
 ) -> tuple[Adapter[Any], Any, Callable[[Any], Any]]:
     """The adapter of a model, the model fit for conversion, and what pairs a converted one with the original."""
     taken = taken_as(path, ir)
-    if taken not in ("relax", "onnx") or ir not in (None, taken):
-        message = f"`corecast bisect` runs Relax modules and ONNX files, and {path} is taken as `{ir or taken}`"
+    if taken == "relay" or ir not in (None, taken):
+        message = f"`corecast bisect` runs no Relay modules, and {path} is taken as `{ir or taken}`"
         raise UsageError(Problem("other-ir", message, help="plan it here, and run it with its own toolchain"))
     adapter, prepared = load_prepared(path, weights, shapes, function, ir, reporter)
-    if taken == "onnx":
-        from corecast.adapters.onnx import Pair as OnnxPair
-
-        return adapter, prepared, partial(OnnxPair.of, prepared)
+    if taken != "relax":
+        return adapter, prepared, partial(adapter.compared, prepared)
     from corecast.adapters.relax import load
     from corecast.api.comparing import Pair
 

@@ -18,6 +18,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
+from corecast.adapters.source import last_line
 from corecast.api import (
     bisecting,
     calibrating,
@@ -33,6 +34,7 @@ from corecast.api import (
     tuning,
     verifying,
 )
+from corecast.api.blame import blame
 from corecast.api.supervisor import REQUESTS, supervise
 from corecast.lang import CorecastError, Problem
 from corecast.report import Reporter
@@ -150,9 +152,18 @@ def _report(error: BaseException, reporter: Reporter) -> int:
             return CorecastError.exit_status
         case _:
             traceback.print_exception(error)
-            message = "this is a fault of corecast; please report it with the lines above"
-            reporter.error(str(Problem("internal", message)))
+            reporter.error(str(_fault(error)))
             return INTERNAL_FAULT
+
+
+def _fault(error: BaseException) -> Problem:
+    """Whose fault it is that something was raised which is no `CorecastError`."""
+    if found := blame(error):
+        name, text = type(error).__name__, last_line(error)
+        message = f"`{found.called}`, which {found.owner} adds, raised {name}: {text}"
+        help = f"report it to its makers, with the lines above; corecast without it: uninstall {found.owner}"
+        return Problem("broken-extension", message, help=help, place=found.place)
+    return Problem("internal", "this is a fault of corecast; please report it with the lines above")
 
 
 def run() -> int:

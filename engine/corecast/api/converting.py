@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,7 +16,8 @@ from numpy.typing import NDArray
 
 from corecast.adapters.agreement import PlanMismatchError, Realised, check_plan
 from corecast.adapters.bundle import read_report, refuse_existing
-from corecast.adapters.door import find_adapter
+from corecast.adapters.door import Adapter, find_adapter
+from corecast.adapters.proof import Run
 from corecast.adapters.toolchain import refuse_other_ir
 from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
@@ -26,6 +30,7 @@ from corecast.api.options import (
     UsageError,
     Weights,
     calibration_in,
+    load_options,
     load_prepared,
     parse_params,
     plan_in,
@@ -90,6 +95,9 @@ def apply_(
         reporter.note(f"{calibration} is not needed: the plan quantizes nothing")
     with reporter.step(f"convert {table.model}"):
         conversion = adapter.apply(decided, prepared, ranges)
+    if conversion.origin is None:
+        origin = partial(adapter.origin, model_path, **load_options(weights, shape, function))
+        conversion = replace(conversion, origin=origin)
     for warning in conversion.warnings:
         reporter.note(str(warning))
     with reporter.step(f"write {output}"), writing(output):
@@ -161,28 +169,51 @@ def run(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the outputs here, as .npz.")] = None,
     seed: Annotated[int, typer.Option(help="Of the inputs, where none are given.")] = 0,
 ) -> None:
-    """Build a bundle for this machine's CPU, with what was tuned, and run it."""
+    """Run a bundle, built for this machine's CPU with what was tuned, or a file whose adapter can run it."""
+    reporter = Reporter()
+    if ir := written_in(bundle):
+        table, ready = _file_to_run(find_adapter(ir), bundle, reporter)
+    else:
+        table, ready = _bundle_to_run(bundle)
+    inputs = check_inputs(_read_inputs(input_file), table.arguments) if input_file else inputs_for(table, seed)
+    with reporter.step(f"build {bundle} for this CPU"):
+        run, remark = ready()
+    start = perf_counter()
+    with doing(f"run {bundle}"):
+        results = run(inputs)
+    seconds = perf_counter() - start
+    for number, array in enumerate(results):
+        reporter.text(f"output{number}: {_describe(array)}")
+    reporter.text(f"one run: {seconds:.2f} s; {remark}")
+    if output:
+        _write_outputs(output, results)
+
+
+# The layers of what is to be run, and what makes it ready: a function, and what to know of the time that it takes.
+_ToRun = tuple[LayerTable, Callable[[], tuple[Run, str]]]
+
+
+def _file_to_run(adapter: Adapter[Any], path: Path, reporter: Reporter) -> _ToRun:
+    with reporter.step(f"read {path}"):
+        model = adapter.load(str(path))
+    return adapter.survey(model), lambda: (adapter.runner(model), "what checks a model is no measure of its speed")
+
+
+def _bundle_to_run(bundle: Path) -> _ToRun:
     refuse_relay(bundle, "run")
     from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import runner_of
 
-    reporter = Reporter()
     found = read_bundle(bundle)
-    table = survey(found.model)
-    inputs = check_inputs(_read_inputs(input_file), table.arguments) if input_file else inputs_for(table, seed)
-    with reporter.step(f"build {bundle} for this CPU"):
+
+    def ready() -> tuple[Run, str]:
         runner = runner_of(found, find_target(HOST))
-    start = perf_counter()
-    with doing(f"run {bundle}"):
-        results = runner(*inputs.values())
-    seconds = perf_counter() - start
-    for number, array in enumerate(results):
-        reporter.text(f"output{number}: {_describe(array)}")
-    tuned = len(runner.tuned)
-    kernels = f"{tuned} kernels are tuned, the others" if tuned else "all kernels"
-    reporter.text(f"one run: {seconds:.2f} s; {kernels} are TVM's plain loops: tune them before you compare")
-    if output:
-        _write_outputs(output, results)
+        tuned = len(runner.tuned)
+        kernels = f"{tuned} kernels are tuned, the others" if tuned else "all kernels"
+        remark = f"{kernels} are TVM's plain loops: tune them before you compare"
+        return lambda inputs: runner(*inputs.values()), remark
+
+    return survey(found.model), ready
 
 
 def _describe(array: NDArray[np.generic]) -> str:
@@ -207,7 +238,7 @@ def _read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
         raise UsageError(Problem("bad-input-file", message, help=help, place=str(path))) from error
 
 
-def _write_outputs(path: Path, results: list[NDArray[np.generic]]) -> None:
+def _write_outputs(path: Path, results: Sequence[NDArray[np.generic]]) -> None:
     if path.is_file() and path.suffix != ".npz":
         help = "name another file"
         raise UsageError(Problem("output-exists", "it exists already and is no .npz", help=help, place=str(path)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from corecast.adapters.proof import Compared
 from corecast.bisect import Measured
 from corecast.lang import CorecastError, Problem
 from corecast.plan import Plan
@@ -16,19 +16,6 @@ from corecast.verify import difference
 from corecast.verify.measure import not_finite
 
 Array = NDArray[np.generic]
-
-
-class Compared(Protocol):
-    """An original and what a plan made of it, of any IR; it prints as what of them is compared."""
-
-    @property
-    def is_cut(self) -> bool: ...
-
-    def inputs(self, seed: int) -> Mapping[str, Array]: ...
-
-    def run_original(self, inputs: Mapping[str, Array]) -> Sequence[Array]: ...
-
-    def run_converted(self, inputs: Mapping[str, Array]) -> Sequence[Array]: ...
 
 
 class MeasureError(CorecastError):

@@ -117,13 +117,18 @@ def taken_as(path: str | Path, ir: str | None) -> str:
     return ir if ir and ir not in IRS_OF_TVM else "relay" if has_relay() else "relax"
 
 
+def load_options(weights: str | None, shapes: list[str] | None, function: str | None) -> dict[str, Any]:
+    """Those that were given, as an adapter's `load` takes them. Raises `UsageError`."""
+    given = {"weights": weights, "shapes": parse_shapes(shapes), "function": function}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def load_prepared(
     path: str, weights: str | None, shapes: list[str] | None, function: str | None, ir: str | None, reporter: Reporter
 ) -> tuple[Adapter[Any], Any]:
     """Load a model and make it fit for conversion; gives its adapter and the model. What it says of it is told."""
     adapter = find_adapter(taken_as(path, ir))
-    given = {"weights": weights, "shapes": parse_shapes(shapes), "function": function}
-    options = {name: value for name, value in given.items() if value is not None}
+    options = load_options(weights, shapes, function)
     for name in options:
         if name not in adapter.options:
             flag = "--shape" if name == "shapes" else f"--{name}"

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from corecast.adapters.bundle import RECORDS, layers_to_tune, read_report
 from corecast.adapters.toolchain import refuse_other_ir
-from corecast.api.options import BundlePath, UsageError
+from corecast.api.options import BundlePath, UsageError, written_in
 from corecast.api.reading import find_layer
 from corecast.lang import Problem
 from corecast.model import Layer, LayerTable, Target, find_target
@@ -46,6 +46,12 @@ def tune(
     early_stop: EarlyStop = None,
 ) -> None:
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
+    if file_ir := written_in(bundle):
+        message = f"schedules are searched in bundles, and {bundle} is a file of the IR `{file_ir}`"
+        help = (
+            "convert the model into a bundle, `corecast apply RULES MODEL -o BUNDLE`; or tune it with its own toolchain"
+        )
+        raise UsageError(Problem("no-tuner", message, help=help))
     ir = read_report(bundle).ir
     refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
     chip = find_target(target)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from corecast.adapters.door import Adapter, find_adapter
+from corecast.adapters.proof import verify_models
 from corecast.api.converting import refuse_relay
 from corecast.api.evidence import Given
 from corecast.api.options import BundlePath, Json, writing, written_in
@@ -44,8 +46,10 @@ def verify(
     """Run the original and the converted model on the same inputs, and judge by what the recipe expects."""
     reporter = Reporter()
     given = Given(seed, data, labels, metric)
-    check = _verify_onnx if written_in(bundle) == "onnx" else _verify_bundle
-    verification = check(bundle, model, given, layers, reporter)
+    if ir := written_in(bundle):
+        verification = _verify_file(find_adapter(ir), bundle, model, given, layers, reporter)
+    else:
+        verification = _verify_bundle(bundle, model, given, layers, reporter)
     if json_:
         reporter.json(verification.model_dump_json(indent=2))
     else:
@@ -78,20 +82,27 @@ def _verify_bundle(bundle: Path, model: str | None, given: Given, layers: bool, 
     return verification
 
 
-def _verify_onnx(path: Path, model: str | None, given: Given, layers: bool, reporter: Reporter) -> Verification:
-    """The verdict on an ONNX file, which stays as it is."""
-    from corecast.adapters.onnx import check_values, original_of, read_model, survey, verify_models
-
+def _verify_file(
+    adapter: Adapter[Any], path: Path, model: str | None, given: Given, layers: bool, reporter: Reporter
+) -> Verification:
+    """The verdict on a converted file, which stays as it is."""
     with reporter.step(f"read {path} and its original"):
-        found = read_model(path)
-        original = original_of(found, model)
-        table = survey(original)
-    for warning in check_values(original, table):
+        found = adapter.read(path)
+        original = found.load_original(adapter.load, adapter.origin, model)
+        table = adapter.survey(original)
+    for warning in adapter.warnings(original, table):
         reporter.note(str(warning))
     evidence = given.evidence(table)
     with reporter.step("run both, and the control"):
         return verify_models(
-            found.plan, original, found.model, given.seed, evidence=evidence, whole=given.is_by_metric, layers=layers
+            adapter,
+            found.plan,
+            original,
+            found.model,
+            given.seed,
+            evidence=evidence,
+            whole=given.is_by_metric,
+            layers=layers,
         )
 
 

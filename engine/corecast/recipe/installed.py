@@ -32,6 +32,13 @@ def installed(group: str) -> Iterator[tuple[str, EntryPoint]]:
         yield f"{point.dist.name} {point.dist.version}" if point.dist else point.value, point
 
 
+def our_groups() -> list[str]:
+    """Every group of entry points of Corecast's that some distribution adds to."""
+    from importlib.metadata import entry_points
+
+    return [group for group in sorted(entry_points().groups) if group.startswith("corecast.")]
+
+
 def loaded(owner: str, point: EntryPoint) -> Any:
     """What an entry point names. Raises `ExtensionError` where that cannot be imported."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from corecast.adapters.agreement import PlanMismatchError, RealisedError
 from corecast.adapters.door import Adapter
+from corecast.adapters.proof import scaled, verify_models
 from corecast.api.recipes import read_recipe
 from corecast.lang import Source
 from corecast.model import Layer, LayerTable
@@ -41,9 +43,9 @@ class AdapterTests:
     def model(self) -> Any:
         """A new copy of one model that is fit for conversion: always the same, with weights of a sane scale."""
 
-    @abstractmethod
     def run(self, model: Any, inputs: Mapping[str, Array]) -> Sequence[Array]:
-        """Run a model as it is, or as what it is to be run on computes."""
+        """Run a model as it is, or as what it is to be run on computes; to be written where there is no `runner`."""
+        return self.adapter.runner(model)(inputs)
 
     # ── identity ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -132,6 +134,27 @@ class AdapterTests:
         assert difference(reference, self.run(converted, inputs_for(table, 0))).max_relative <= tolerance
         other = self.run(converted, inputs_for(table, 1))
         assert difference(reference, other).max_relative > 10 * tolerance, "the outputs hardly depend on the inputs"
+
+    # ── files that are run ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_a_converted_file_is_read_again_and_proven(self, tmp_path: Path) -> None:
+        """As `corecast verify` does it, which has to see a wrong weight. Skipped where `told` is not written."""
+        if type(self.adapter).told is Adapter.told:
+            pytest.skip(f"the adapter of the IR `{self.adapter.ir}` keeps no plan in its files: it has no `told`")
+        model, table = self._surveyed()
+        plan, path = self._plan(table), tmp_path / f"out.{self.adapter.ir}"
+        conversion = self.adapter.apply(plan, model)
+        self.adapter.write(conversion, path)
+        found = self.adapter.read(path)
+        assert found.plan == plan
+        after = self.adapter.survey(found.model)
+        assert [layer.hash for layer in after.layers] == [layer.hash for layer in conversion.after.layers]
+        proven = verify_models(self.adapter, plan, model, found.model)
+        assert proven.verdict == "pass", proven
+        sources = {table.by_id[layer].source for layer in self._changed(plan)}
+        weight = next(layer.name for layer in after.layers if layer.source in sources and layer.name)
+        wrong = self.adapter.with_weights(found.model, {weight: scaled})
+        assert verify_models(self.adapter, plan, model, wrong).verdict == "fail"
 
     # ── around them ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -34,4 +34,5 @@ def apply(plan: Plan, model: Model) -> Conversion:
     converted = compile_plan(plan)(model)
     after = survey(converted)
     warnings = tuple(check_values(model, before, plan))
-    return Conversion(plan, model, converted, before, after, door.realised(plan, before, after), warnings)
+    realised = door.realised(plan, before, after)
+    return Conversion(plan, model, converted, before, after, realised, warnings, model.origin)

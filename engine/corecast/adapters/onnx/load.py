@@ -74,6 +74,12 @@ def _beside(path: Path, name: str) -> Path:
     return place
 
 
+def origin_of(path: str | Path, *, weights: str | None = None, shapes: Shapes | None = None) -> Origin:
+    """Where a model comes from, with a digest of its file and of those beside it. Raises `ModelError`."""
+    content, place = read_content(Path(path)), Path(path)
+    return _origin(place, hashlib.sha256(content), external_files(parse(place, content), place), weights, shapes)
+
+
 def _origin(path: Path, content: Any, files: Iterable[Path], weights: str | None, shapes: Shapes | None) -> Origin:
     digest = content.copy()
     for file in files:

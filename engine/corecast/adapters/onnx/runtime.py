@@ -19,17 +19,12 @@ from corecast.adapters.onnx.model import Array, Model
 from corecast.adapters.onnx.survey import survey
 from corecast.adapters.onnx.tensors import numpy_dtype
 from corecast.adapters.onnx.write import save
+from corecast.adapters.proof import CannotRunError, Run
 from corecast.adapters.source import last_line
-from corecast.lang.problems import CorecastError, Problem
-
-Run = Callable[[Mapping[str, Array]], Sequence[Array]]
+from corecast.lang.problems import Problem
 
 # ONNX's reference is numpy, with loops in Python where numpy has no word: some seconds for so much.
 MOST_FLOPS_OF_THE_REFERENCE = 2 * 10**8
-
-
-class CannotRunError(CorecastError):
-    """A model that cannot be run here."""
 
 
 def runner(model: Model) -> Run:

@@ -1,37 +1,33 @@
 """A conversion in, an ONNX file out that appears whole or not at all, and back.
 
-What was decided and where the original lies stands in the model's own metadata, so that the file can be checked
-wherever it goes: `corecast.plan` is the plan as YAML, `corecast.report` the rest as JSON. Weights are in the file; in
-one beside it, `NAME.data`, where the original had them so, or where they are more than one file can hold.
+What was decided and where the original lies stands in the model's own metadata (`corecast.adapters.converted`). Weights
+are in the file; in one beside it, `NAME.data`, where the original had them so, or where they are more than one file can
+hold.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from corecast.adapters.agreement import Realised, RealisedError
-from corecast.adapters.bundle import corecast_version
+from corecast.adapters import converted as files
+from corecast.adapters.agreement import RealisedError
+from corecast.adapters.converted import ModelFileError
 from corecast.adapters.door import realised
 from corecast.adapters.onnx.apply import Conversion
-from corecast.adapters.onnx.load import load
+from corecast.adapters.onnx.load import load, origin_of
 from corecast.adapters.onnx.model import Model, is_external, without
 from corecast.adapters.onnx.survey import survey
-from corecast.adapters.source import ModelError, Origin
+from corecast.adapters.source import ModelError
 from corecast.adapters.whole import whole_files
-from corecast.lang.problems import CorecastError, Problem
-from corecast.model.files import FormatVersion, first_objection
-from corecast.plan import Plan, Prediction, format_plan
-from corecast.plan.file import parse_plan
+from corecast.lang.problems import Problem
 
-PLAN, REPORT = "corecast.plan", "corecast.report"
+Converted: TypeAlias = files.Converted[Model]
 
 # A protobuf message holds two gibibytes; the graph needs some of them.
 MOST_BYTES_IN_ONE_FILE = 2**31 - 2**26
@@ -39,35 +35,6 @@ MOST_BYTES_IN_ONE_FILE = 2**31 - 2**26
 # Smaller tensors stay in the model, where shape inference finds them; larger ones begin at a page, to be mapped.
 _SMALL = 1024
 _PAGE = 4096
-
-
-class ModelFileError(CorecastError):
-    """A file that was not written by corecast, or that stands where one should be written."""
-
-
-class Report(BaseModel):
-    """What a converted model says of itself beside its plan; the path of `origin` starts from the folder it lies in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    corecast_onnx: FormatVersion = 1
-    corecast: str
-    onnx: str
-    model: str
-    fingerprint: str
-    origin: Origin | None
-    predicted: Prediction
-    realised: Realised
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A converted model that was read: its graph, the plan that it was made by, and its report."""
-
-    path: Path
-    plan: Plan
-    model: Model
-    report: Report
 
 
 def write_model(conversion: Conversion, path: str | Path) -> Path:
@@ -83,7 +50,7 @@ def write_model(conversion: Conversion, path: str | Path) -> Path:
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_files(path) as draft:
-        save(conversion.converted, draft / path.name, _metadata(conversion, path))
+        save(conversion.converted, draft / path.name, conversion.told(path))
         check(draft / path.name, conversion)
     return path
 
@@ -98,24 +65,6 @@ def refuse_existing(path: Path) -> None:
 
 def data_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.data")
-
-
-def _metadata(conversion: Conversion, path: Path) -> dict[str, str]:
-    original = conversion.original
-    origin = original.origin() if original.origin else None
-    if origin:
-        place = os.path.relpath(Path(origin.path).resolve(), path.parent.resolve())
-        origin = origin.model_copy(update={"path": Path(place).as_posix()})
-    report = Report(
-        corecast=corecast_version(),
-        onnx=onnx.__version__,
-        model=original.name,
-        fingerprint=conversion.before.fingerprint,
-        origin=origin,
-        predicted=conversion.plan.predicted,
-        realised=conversion.realised,
-    )
-    return {PLAN: format_plan(conversion.plan), REPORT: report.model_dump_json()}
 
 
 def save(model: Model, path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -191,42 +140,18 @@ def _objection(path: Path) -> str | None:
 
 def read_model(path: str | Path) -> Converted:
     """Read a model that `write_model` wrote. Raises `ModelFileError`, and `ModelError` where it is no model at all."""
-    path = Path(path)
     model = load(path)
-    told = {prop.key: prop.value for prop in model.proto.metadata_props}
-    if PLAN not in told or REPORT not in told:
-        help = "make one with `corecast apply RULES MODEL.onnx -o OUT.onnx`"
-        message = f"{path} does not say what it was converted from: corecast did not write it"
-        raise ModelFileError(Problem("not-converted", message, help=help))
-    plan = parse_plan(told[PLAN], f"the plan in {path}")
-    try:
-        report = Report.model_validate_json(told[REPORT])
-    except ValidationError as error:
-        message = f"what {path} says of its conversion is damaged: {first_objection(error)}"
-        raise ModelFileError(Problem("damaged-report", message, help="make it anew")) from error
-    return Converted(path, plan, model, report)
+    return files.Converted.of(Path(path), model, told(model))
+
+
+def told(model: Model) -> dict[str, str]:
+    """What a model says in its metadata."""
+    return {prop.key: prop.value for prop in model.proto.metadata_props}
 
 
 def original_of(converted: Converted, path: str | Path | None = None) -> Model:
-    """Load the model that a converted one was made from, with the weight fill and the shapes that were used.
+    """Load the model that a converted one was made from, or from `path`, where it lies now.
 
-    Args:
-        converted: what `read_model` returned.
-        path: where the original lies now, if it was moved.
-
-    Raises:
-        ModelFileError: where the model does not say, or where the file is another one.
-        ModelError: where the file cannot be read.
+    Raises as `corecast.adapters.converted.Converted.load_original` does.
     """
-    origin = converted.report.origin
-    if origin is None:
-        message = f"{converted.path} does not say where its original lies"
-        help = "it was converted in memory; verify it there, with `corecast.adapters.onnx.verify_models`"
-        raise ModelFileError(Problem("no-original", message, help=help))
-    place = Path(path) if path is not None else converted.path.parent / origin.path
-    model = load(place, weights=origin.weights, shapes=origin.shapes)
-    if model.origin is None or model.origin().sha256 != origin.sha256:
-        message = f"{place} is not the file that {converted.path} was made from"
-        help = f"its digest should be {origin.sha256}"
-        raise ModelFileError(Problem("another-original", message, help=help))
-    return model
+    return converted.load_original(load, origin_of, path)

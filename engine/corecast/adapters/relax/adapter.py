@@ -52,7 +52,7 @@ class RelaxAdapter(Adapter[Model]):
         told = f"`--function NAME` takes another than `{model.function}`"
         return [f"left as they are: {', '.join(others)}; {told}"]
 
-    def warnings(self, model: Model, table: LayerTable, plan: Plan) -> list[Problem]:
+    def warnings(self, model: Model, table: LayerTable, plan: Plan | None = None) -> list[Problem]:
         return check_values(model, table, plan)
 
     def write(self, conversion: Conversion, path: Path) -> None:
