@@ -48,9 +48,7 @@ def tune(
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
     if file_ir := written_in(bundle):
         message = f"schedules are searched in bundles, and {bundle} is a file of the IR `{file_ir}`"
-        help = (
-            "convert the model into a bundle, `corecast apply RULES MODEL -o BUNDLE`; or tune it with its own toolchain"
-        )
+        help = "tune it with its own toolchain; what TVM imports can be made a bundle (`-o BUNDLE`) and tuned here"
         raise UsageError(Problem("no-tuner", message, help=help))
     ir = read_report(bundle).ir
     refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
