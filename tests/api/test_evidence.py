@@ -70,7 +70,7 @@ def test_a_metric_sees_the_outputs_of_the_whole_model(tmp_path: Path) -> None:
     """Probabilities, and not what a softmax reads, which is compared where nobody looks at them."""
     sums = []
 
-    def confidence(outputs: np.ndarray, labels: None) -> float:
+    def confidence(outputs: np.ndarray, _: None) -> float:
         sums.append(outputs.sum(-1))
         return float(outputs.max(-1).mean())
 
@@ -104,7 +104,7 @@ def test_a_metric_is_found_by_its_name_from_where_one_stands(tmp_path: Path, mon
     ("given", "slug"),
     [
         (Given(labels=np.zeros(10, int)), "no-data"),
-        (Given(metric=lambda outputs, labels: 1.0), "no-data"),
+        (Given(metric=lambda *_: 1.0), "no-data"),
         (Given(data=SAMPLES, labels="nowhere.npy"), "bad-labels"),
         (Given(data=SAMPLES.astype("float64")), "wrong-input"),
         (Given(data=[]), "no-data"),

@@ -9,10 +9,12 @@ import pytest
 from corecast.adapters.onnx import apply as apply_onnx
 from corecast.adapters.onnx import survey as survey_onnx
 from corecast.adapters.onnx import verify_models
-from corecast.adapters.relax import Conversion, apply, prepare, survey
+from corecast.adapters.relax import Conversion, apply, observed, prepare, survey
 from corecast.api import Source, plan, read_recipe
 from corecast.api.layerwise import errors_of_layers
 from corecast.model import parse_table
+from corecast.plan.integers import integers
+from corecast.quantization import CalibratedModel, Calibration, Range
 from corecast.verify import LayerError, Whole, compare_layers, inputs_for, layer_errors
 
 # The sizes differ along each axis, or a wrong transpose would be none.
@@ -65,8 +67,8 @@ def test_the_layers_that_lose_most_come_first() -> None:
 def test_a_layer_of_another_form_or_without_numbers_has_a_reason() -> None:
     """It is told last, and hides no other; masks are infinite in many a transformer."""
     found = compare_layers(
-        lambda inputs: {"mask#0": np.array([-np.inf, 0]), "add#0": np.zeros((2, 3)), "mul#0": np.ones(2)},
-        lambda inputs: {"mask#0": np.array([-np.inf, 0]), "add#0": np.zeros((3, 2)), "mul#0": np.array([1.0, np.nan])},
+        lambda _: {"mask#0": np.array([-np.inf, 0]), "add#0": np.zeros((2, 3)), "mul#0": np.ones(2)},
+        lambda _: {"mask#0": np.array([-np.inf, 0]), "add#0": np.zeros((3, 2)), "mul#0": np.array([1.0, np.nan])},
         [Whole({})],
     )
     assert "no numbers" in str(found["mask#0"])
@@ -102,3 +104,52 @@ def test_nodes_of_an_onnx_model_are_compared_by_their_names() -> None:
     assert layers["nn.conv2d#0"].edit == "dtype bfloat16 -> bfloat16"
     assert all(35 < error.snr_db < 70 for error in found.layers)
     assert verify_models(conversion.plan, conversion.original, conversion.converted).layers == ()
+
+
+# A bias behind each convolution, padding with a zero point, and a sum of two branches.
+RESIDUAL = """
+data: float32 2x3x10x8
+nn.conv2d#0(data, %w0: float32 6x3x3x3) padding=[1, 1, 1, 1] -> float32 2x6x10x8 @conv0
+add#0(nn.conv2d#0, %b0: float32 1x6x1x1) -> float32 2x6x10x8 @bias0
+nn.relu#0(add#0) -> float32 2x6x10x8 @relu0
+nn.conv2d#1(nn.relu#0, %w1: float32 6x6x1x1) -> float32 2x6x10x8 @conv1
+add#1(nn.conv2d#1, nn.relu#0) -> float32 2x6x10x8 @sum
+nn.conv2d#2(add#1, %w2: float32 4x6x1x1) -> float32 2x4x10x8 @conv2
+return nn.conv2d#2
+"""
+
+
+@pytest.mark.parametrize(("scheme", "layout"), [("int8", ", set layout HWNC"), ("uint8", "")])
+def test_integers_are_compared_as_the_numbers_that_they_stand_for(scheme: str, layout: str) -> None:
+    """Also what is only carried along; a convolution whose bias is in its sums has no value of its own to compare."""
+    conversion = quantized(f"match nn.conv2d, quantize {scheme}{layout}")
+    batches = [Whole(inputs_for(conversion.before, 0))]
+    found = errors_of_layers(conversion.plan, conversion.original, conversion.converted, batches)
+    ratios = {error.layer: error.snr_db for error in found}
+    assert set(ratios) == {"add#0", "nn.relu#0", "nn.conv2d#1", "add#1", "nn.conv2d#2"}
+    assert all(25 < ratio < 60 for ratio in ratios.values()), ratios
+
+
+def test_a_scale_that_is_wrong_is_seen() -> None:
+    """A range that cuts most of the input off costs every layer: nothing fits scales to what comes out."""
+    conversion = quantized("match nn.conv2d, quantize int8", cut="data")
+    batches = [Whole(inputs_for(conversion.before, 0))]
+    found = errors_of_layers(conversion.plan, conversion.original, conversion.converted, batches)
+    assert all(error.snr_db < 15 for error in found)
+
+
+def quantized(rules: str, cut: str | None = None) -> Conversion:
+    """The residual network on integers, by the extremes of one input; a value may have its range cut to a tenth."""
+    model = prepare(networks.model_of(RESIDUAL))
+    table = survey(model)
+    decided = plan(read_recipe(Source("case.rules", rules), table), table)
+    names = integers(table, decided.decided("dtype")).to_observe
+    seen = observed(model, names)
+    values = seen.named(networks.run(seen.model, inputs_for(table, 0)))
+    parts = {name: 10 if name == cut else 1 for name in names}
+    ranges = {
+        name: Range(low=float(array.min()) / parts[name], high=float(array.max()) / parts[name])
+        for name, array in values.items()
+    }
+    calibration = Calibration(model=CalibratedModel.of(table), method="min-max", samples=2, ranges=ranges)
+    return apply(decided, model, calibration)

@@ -1,17 +1,20 @@
 """A prepared model, its plan and what was made of it in, the error of each layer out, the worst first.
 
 Layers are matched by the names of their bindings, which no conversion changes. What the converted model gives is
-brought back to the form that the original has: transposed as `plan.carry` says that it was, in the original's dtype.
+brought back to the form that the original has: transposed back where `plan.carry` says that it was transposed, and as
+the numbers that its integers stand for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corecast.adapters.relax import Model, emulate, emulated_dtypes, observed, survey
+from corecast.adapters.relax.quantize import Form, forms_of
 from corecast.api.comparing import HOST, Run, runner
 from corecast.model import Layer, LayerTable
 from corecast.model.orders import Order, inverse
@@ -37,36 +40,55 @@ def errors_of_layers(plan: Plan, prepared: Model, converted: Model, batches: Ite
         BuildError: where one of the two cannot be compiled with these outputs.
     """
     before, after = survey(prepared), survey(converted)
-    pairs = dict(_pairs(before, after))
-    orders = _orders(plan, before)
-    original, other = observed(prepared, pairs), observed(converted, pairs.values())
+    values = {value.name: value for value in _values(plan, before, after, forms_of(converted.main))}
+    original = observed(prepared, values)
+    other = observed(converted, dict.fromkeys(value.now for value in values.values()))
     models = [original.model, other.model]
     if any(emulated_dtypes(model) for model in models):
         models = [emulate(model) for model in models]
-    run_original, run_other = (
-        _run(model, what) for model, what in zip(models, ("the original", "the converted model"), strict=True)
-    )
+    run_original, run_other = _run(models[0], "the original"), _run(models[1], "the converted model")
 
     def restored(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        values = other.named(run_other(inputs))
-        return {value: _as_it_was(values[pair], orders.get(value)) for value, pair in pairs.items()}
+        found = other.named(run_other(inputs))
+        return {name: value.restored(found[value.now]) for name, value in values.items()}
 
     found = compare_layers(lambda inputs: original.named(run_original(inputs)), restored, batches)
     return layer_errors(plan, before, found)
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A value of the original: what stands for it now, with its axes in which order, and as integers of which scale."""
+
+    name: str
+    now: str
+    order: Order | None
+    form: Form | None
+
+    def restored(self, values: Array) -> Array:
+        """As the original has it."""
+        if self.form and self.form.scale is not None:
+            values = (values.astype(np.float64) - self.form.zero_point) * self.form.scale
+        return values if self.order is None else values.transpose(inverse(self.order))
 
 
 def _run(model: Model, what: str) -> Run:
     return runner(model, HOST, f"{what}, with every layer as an output")(model.parameters)
 
 
-def _pairs(before: LayerTable, after: LayerTable) -> Iterator[tuple[str, str]]:
-    """The values that both models have and that are numbers: by their names in the one, those in the other."""
+def _values(plan: Plan, before: LayerTable, after: LayerTable, forms: Mapping[str, Form | None]) -> Iterator[_Value]:
+    """The values that both models have and that are numbers."""
     now = {layer.source: layer for layer in after.layers}
+    orders = _orders(plan, before)
     for layer in before.layers:
-        if layer.source in now:
-            for place, kind in enumerate(layer.results):
-                if "float" in kind.dtype:
-                    yield _value(layer, place), _value(now[layer.source], place)
+        form = forms.get(layer.source or "")
+        made = now.get(form.binding if form else layer.source)
+        if made is None or (form is None and layer.source in forms):
+            continue
+        for place, kind in enumerate(layer.results):
+            if "float" in kind.dtype:
+                name = _value(layer, place)
+                yield _Value(name, _value(made, place), orders.get(name), form)
 
 
 def _value(layer: Layer, place: int) -> str:
@@ -82,7 +104,3 @@ def _orders(plan: Plan, before: LayerTable) -> dict[str, Order]:
         for place, order in enumerate(run.results)
         if order
     }
-
-
-def _as_it_was(values: Array, order: Order | None) -> Array:
-    return values if order is None else values.transpose(inverse(order))

@@ -7,11 +7,13 @@ and read as a float is converted once, and so is one that is made as a float and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tvm
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from tvm import relax
 from tvm.ir import Call, IRModule, Tuple, Var
 
@@ -42,6 +44,31 @@ from corecast.recipe import Quantize as QuantizeEdit
 _MOVES = frozenset({"relax.permute_dims", "relax.reshape", "relax.expand_dims"})
 
 
+# What stands for the model's values now, as JSON in an attribute of the function: nothing else of a module tells it.
+FORMS = "corecast.forms"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What stands for a value of the model: the name of a binding, whose integers are `scale * (q - zero_point)`.
+
+    Without a scale, it holds the value itself.
+    """
+
+    binding: str
+    scale: float | None = None
+    zero_point: int = 0
+
+
+# None is for a value that nothing stands for: that of a layer to whose sums the bias was added before they were scaled.
+_Forms: TypeAdapter[dict[str, Form | None]] = TypeAdapter(dict[str, Form | None])
+
+
+def forms_of(main: relax.Function) -> dict[str, Form | None]:
+    """What stands for the values of quantized layers and those between, by the names that the model gave these."""
+    return _Forms.validate_json(str(main.attrs[FORMS])) if main.attrs and FORMS in main.attrs else {}
+
+
 @module_pass("Quantize")
 class Quantize:
     """Compute each planned layer, and what stands between such layers, on integers."""
@@ -54,7 +81,10 @@ class Quantize:
         found = self.quantization
         if found is None:
             raise not_calibrated(len(self.edits))
-        return rewrite(module, lambda rebuild: _OnIntegers(rebuild, found).run(), found.weights)
+        forms: dict[str, Form | None] = {}
+        converted = rewrite(module, lambda rebuild: forms.update(_OnIntegers(rebuild, found).run()), found.weights)
+        converted["main"] = converted["main"].with_attr(FORMS, _Forms.dump_json(forms, exclude_none=True).decode())
+        return converted
 
     def __str__(self) -> str:
         groups: dict[str, list[str]] = {}
@@ -81,8 +111,10 @@ class _OnIntegers:
         self._as: dict[tuple[Any, int | None], Any] = {}  # an expression, and the number of its scale; None: as floats
         self._weights: dict[tuple[Any, int | None, bytes], Any] = {}
         self._padded: dict[tuple[Any, tuple[int, ...]], Any] = {}
+        self._forms: dict[str, Form | None] = {}
 
-    def run(self) -> None:
+    def run(self) -> Mapping[str, Form | None]:
+        """Rebuild the function; what stands for the values that are made on integers now."""
         for line in self.rebuild.lines:
             layer = self.layers.get(line.var.name)
             role = self.integers.roles.get(layer.index) if layer else None
@@ -100,6 +132,7 @@ class _OnIntegers:
                 self._read_as_floats(line.leaves)
                 self.rebuild.keep(line)
         self._read_as_floats(reads(self.rebuild.model.main.body.body))
+        return self._forms
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,13 +204,17 @@ class _OnIntegers:
         """Sums as the integers that their readers want, or as floats where nobody wants these."""
         last = self.integers.biases.get(layer.index, layer.index)
         slot = self.integers.made.get((last, 0))
+        self._forms[line.var.name] = None
+        value = str(self.integers.table.layers[last].source)
         if slot is None:
             floats = self.arithmetic.sums_as_floats(sums, factors, axis, f"{sums.name}_float32")
+            self._forms[value] = Form(floats.name)
             self.rebuild.replace(line.var, floats)
             return
         number = self.integers.group[slot]
         scale = self.quantization.scales[number]
         integers = self.arithmetic.rescaled(sums, factors / scale.scale, scale, sums.name, axis=axis)
+        self._forms[value] = Form(integers.name, scale.scale, scale.zero_point)
         self.made[line.var] = integers, number
 
     def _hand_on(self, line: Line) -> None:
@@ -250,7 +287,7 @@ class _OnIntegers:
         scale, name = self.quantization.scale(slot), line.var.name
         call = _ON_INTEGERS.get(layer.op, _handed_on)(line.value, operands, scale)
         if call is not None:
-            self.made[line.var] = self.rebuild.emit(call, name), self.integers.group[slot]
+            self._made_of(line, self.rebuild.emit(call, name), slot)
             return
         assert slots[0] is not None, "what is carried along reads integers"
         old = self.quantization.scale(slots[0])
@@ -264,6 +301,11 @@ class _OnIntegers:
             sums = self.rebuild.emit(relax.op.sum(wide[0], attributes.axis, attributes.keepdims), name)
             factor = np.float64(old.scale) / (scale.scale * count)
         integers = self.arithmetic.rescaled(sums, np.asarray(factor), scale, name, offset=-count * old.zero_point)
+        self._made_of(line, integers, slot)
+
+    def _made_of(self, line: Line, integers: Any, slot: Slot) -> None:
+        scale = self.quantization.scale(slot)
+        self._forms[line.var.name] = Form(integers.name, scale.scale, scale.zero_point)
         self.made[line.var] = integers, self.integers.group[slot]
 
 
