@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isinf
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from corecast.api.recipes import read_recipe
 from corecast.bisect import bisect
 from corecast.lang import Problem, Source
 from corecast.plan import Plan, plan
+from corecast.recipe import read_bound
+from corecast.verify import Evidence, ScoreError, Whole, top1
 
 Array = NDArray[np.generic]
 
@@ -27,8 +30,8 @@ Array = NDArray[np.generic]
 class Answers:
     """Outputs as they are, and how often the original was asked for its own."""
 
-    original: list[float]
-    converted: list[float] | Exception
+    original: list[Any]
+    converted: list[Any] | Exception
     is_cut: bool = False
     asked: int = 0
 
@@ -129,3 +132,22 @@ def test_a_conversion_that_breaks_on_one_layer_names_it() -> None:
     assert (item.layer, item.property, item.alone.reason) == ("nn.conv2d#1", "layout", "nn.conv2d#1 lost its layout")
     assert found.rest is not None
     assert 0 < found.rest.error < 0.01
+
+
+def test_what_is_expected_is_measured_by_the_share_of_it_that_is_used_up() -> None:
+    """The largest of them; a metric that nothing was given for is no fault of any plan."""
+    bounds = [read_bound("max error <= 50%"), read_bound("snr >= 10 dB")]
+    pair = Answers([2.0, 4.0], [2.0, 3.0])
+    found = Measurer(lambda _: pair, seed=0, bounds=bounds)(ANY)
+    assert (found.error, found.told) == (pytest.approx(0.5), "max error 25%, snr 13.0 dB")
+    with pytest.raises(ScoreError, match="--labels"):
+        Measurer(lambda _: pair, seed=0, bounds=[read_bound("accuracy >= 1%")])(ANY)
+
+
+def test_an_accuracy_is_judged_on_all_batches() -> None:
+    """The original is run on each of them once, however many plans there are."""
+    evidence = Evidence([Whole({}), Whole({})], scorer=top1(np.array([1, 0])))
+    pair = Answers([[1.0, 2.0]], [[2.0, 1.0]])
+    measure = Measurer(lambda _: pair, seed=0, evidence=evidence, bounds=[read_bound("accuracy drop <= 10%")])
+    assert (measure(ANY).error, measure(ANY).told) == (0.0, "accuracy drop 0%")
+    assert pair.asked == 2

@@ -12,13 +12,17 @@ import typer
 from rich.table import Table
 
 from corecast.adapters.door import Adapter
+from corecast.api.evidence import Given
 from corecast.api.isolated import Isolated, can_isolate
 from corecast.api.library import find_recipe, library
 from corecast.api.measuring import Measurer
 from corecast.api.options import (
+    DataPath,
     FunctionName,
     IrName,
     Json,
+    LabelsPath,
+    MetricName,
     ModelPath,
     Packs,
     Params,
@@ -41,8 +45,10 @@ from corecast.model import LayerTable
 from corecast.plan import Plan, compress
 from corecast.plan import plan as make_plan
 from corecast.plan.ids import shorten
+from corecast.recipe import Bound
 from corecast.report import Reporter, rows_table
 from corecast.report.activity import doing
+from corecast.verify import bounds_of, is_forgiving
 
 # Of a ranking, the first are printed; --json has all.
 MOST_SHOWN = 10
@@ -56,9 +62,13 @@ def bisect_(
         typer.Option("-o", "--output", help="Write the recipe with exceptions here.", metavar="FIXED.rules"),
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(min=0.0, help="The error to stay within, instead of what `verify` allows.")
+        float | None,
+        typer.Option(min=0.0, help="The error to stay within, instead of what the recipe expects or `verify` allows."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the inputs.")] = 0,
+    data: DataPath = None,
+    labels: LabelsPath = None,
+    metric: MetricName = None,
+    seed: Annotated[int, typer.Option(help="Of the inputs, where there is no data.")] = 0,
     target: TargetName = None,
     param: Params = None,
     packs: Packs = None,
@@ -81,7 +91,15 @@ def bisect_(
         return make_plan(read_recipe(recipe, table, params=given, packs=packs or ()), table, target_of(target))
 
     decided = replan(rules)
-    measurer = Measurer(lambda plan: pair_of(adapter.apply(plan, prepared).converted), seed)
+    asked = Given(seed, data, labels, metric)
+    evidence = asked.evidence(table)
+    bounds = _bounds(decided) if tolerance is None else ()
+    measurer = Measurer(
+        lambda plan: pair_of(adapter.apply(plan, prepared).converted, whole=asked.is_by_metric),
+        seed,
+        evidence=evidence,
+        bounds=bounds,
+    )
     alone = Isolated(measurer) if can_isolate() else nullcontext(measurer)
     with alone as measure, reporter.progress("bisect") as progress, doing(f"bisect {table.model}"):
         found = bisect(
@@ -91,6 +109,8 @@ def bisect_(
             seed=seed,
             compared=lambda: measure.compared,
             tolerance=tolerance,
+            bounds=bounds,
+            inputs=evidence.told,
             on_probe=partial(_show, progress),
         )
     if json_:
@@ -116,7 +136,7 @@ def _read(
     function: str | None,
     ir: str | None,
     reporter: Reporter,
-) -> tuple[Adapter[Any], Any, Callable[[Any], Any]]:
+) -> tuple[Adapter[Any], Any, Callable[..., Any]]:
     """The adapter of a model, the model fit for conversion, and what pairs a converted one with the original."""
     taken = taken_as(path, ir)
     if taken == "relay" or ir not in (None, taken):
@@ -132,10 +152,15 @@ def _read(
     return adapter, prepared, partial(Pair.of, original)
 
 
+def _bounds(plan: Plan) -> tuple[Bound, ...]:
+    """What is judged by, where it is no tolerance that follows what is left of a plan."""
+    return bounds_of(plan) if plan.expects or is_forgiving(plan) else ()
+
+
 def _show(progress: Callable[[str, int, int, str], None], probe: Probe) -> None:
     """A culprit is found in about twice the binary logarithm of the decisions; more are taken where there are more."""
     expected = max(probe.number, 3 + 2 * probe.decisions.bit_length())
-    progress("probes", probe.number, expected, f"{probe.kept} of {probe.decisions} decisions: error {probe.measured}")
+    progress("probes", probe.number, expected, f"{probe.kept} of {probe.decisions} decisions: {probe.measured.text}")
 
 
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,22 +183,22 @@ def _tell(found: Bisection, table: LayerTable, reporter: Reporter) -> None:
 
 def _said(found: Bisection) -> Iterator[str]:
     what = f"{found.recipe} on {found.model}"
-    allowed = f"{found.tolerance:g} is allowed"
+    allowed = " is ".join(found.allowed.rsplit(" ", 1))
     match found.outcome:
         case "passes":
-            yield f"{what} passes: error {found.whole} with all {_so_many(found.decisions, 'decision')}, {allowed}"
+            yield f"{what} passes: {found.whole.text} with all {_so_many(found.decisions, 'decision')}, {allowed}"
         case "fails-anyway":
             yield f"no rule is to blame: {found.model} fails with no decision carried out, too"
-            yield f"  error     {found.nothing} with none, {found.whole} with all; {allowed}"
+            yield f"  measured  {found.nothing} with none, {found.whole} with all; {allowed}"
         case _:
-            errors = f"error {found.whole} with all {_so_many(found.decisions, 'decision')}"
+            errors = f"{found.whole.text} with all {_so_many(found.decisions, 'decision')}"
             yield f"{what} fails: {errors}, {found.rest} without {len(found.left_out)} of them; {allowed}"
     measured = found.nothing if found.outcome == "fails-anyway" and found.nothing else found.whole
     if measured.reason:
         yield f"  reason    {measured.reason}"
     if found.hard_casts:
         yield f"  integers  {_so_many(found.hard_casts, 'cast')} without a scale: `verify` never calls that a pass"
-    yield f"  compared  {found.compared}, inputs of seed {found.seed}; {_so_many(found.probes, 'probe')}"
+    yield f"  compared  {found.compared}, {found.on}; {_so_many(found.probes, 'probe')}"
 
 
 def _so_many(count: int, what: str) -> str:

@@ -65,15 +65,17 @@ class Pair:
         """Seeded inputs that both take. Raises `InputError`."""
         return inputs_for(survey(self.runnable_original), seed)
 
-    def run_original(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
-        """Compile the original and run it once. Raises `BuildError`."""
+    @cached_property
+    def run_original(self) -> Run:
+        """The original, compiled when it is first asked for. Raises `BuildError`."""
         model = self.runnable_original
-        return runner(model, HOST, "the original")(model.parameters)(inputs)
+        return runner(model, HOST, "the original")(model.parameters)
 
-    def run_converted(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
-        """Compile the converted model and run it once. Raises `BuildError`."""
+    @cached_property
+    def run_converted(self) -> Run:
+        """The converted model, compiled when it is first asked for. Raises `BuildError`."""
         model = self.runnable_converted
-        return runner(model, HOST, "the converted model")(model.parameters)(inputs)
+        return runner(model, HOST, "the converted model")(model.parameters)
 
     def __str__(self) -> str:
         """What is compared, for the reader."""

@@ -65,7 +65,7 @@ class Given:
             return Evidence([Whole(inputs_for(table, self.seed))])
         batches = _Again(self.data, table.arguments)
         name = f" of {self.data}" if isinstance(self.data, str | Path) else ""
-        return Evidence(batches, f"{batches.samples} samples{name}", self._scorer())
+        return Evidence(batches, f"{batches.samples} sample{'' if batches.samples == 1 else 's'}{name}", self._scorer())
 
     def _scorer(self) -> Scorer | None:
         labels = _labels(self.labels) if isinstance(self.labels, str | Path) else self.labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 import numpy as np
@@ -12,7 +12,9 @@ from corecast.adapters.proof import Compared
 from corecast.bisect import Measured
 from corecast.lang import CorecastError, Problem
 from corecast.plan import Plan
-from corecast.verify import difference
+from corecast.recipe import Bound
+from corecast.verify import Comparison, Evidence, ScoreError, Scorer, Whole, measured
+from corecast.verify.evidence import answers
 from corecast.verify.measure import not_finite
 
 Array = NDArray[np.generic]
@@ -29,11 +31,28 @@ class Measurer:
         compared: what is compared, once something was.
     """
 
-    def __init__(self, carry_out: Callable[[Plan], Compared], seed: int):
+    def __init__(
+        self,
+        carry_out: Callable[[Plan], Compared],
+        seed: int,
+        *,
+        evidence: Evidence | None = None,
+        bounds: Sequence[Bound] = (),
+    ):
+        """Make ready; nothing is run yet.
+
+        Args:
+            carry_out: a plan.
+            seed: of the inputs, where there is no evidence.
+            evidence: what to run on, and what the answers are worth.
+            bounds: what is expected; the error is then the largest share that is used up of what one of them allows.
+        """
         self._carry_out = carry_out
         self._seed = seed
+        self._evidence = evidence
+        self._bounds = bounds
         # Where a plan leaves no softmax to cut before, other outputs of the original are compared.
-        self._references: dict[bool, tuple[Mapping[str, Array], Sequence[Array]]] = {}
+        self._references: dict[bool, tuple[Evidence, list[Sequence[Array]]]] = {}
         self.compared = "outputs"
 
     def __call__(self, plan: Plan) -> Measured:
@@ -42,28 +61,46 @@ class Measurer:
             pair = self._carry_out(plan)
         except Exception as error:
             return _failed(error)
-        inputs, reference = self._reference(pair)
+        evidence, reference = self._reference(pair)
         try:
-            answers = pair.run_converted(inputs)
-            if found := not_finite(answers):
+            outputs = [answers(pair.run_converted, batch) for batch in evidence.batches]
+            if found := next(filter(None, map(not_finite, outputs)), None):
                 return Measured(error=inf, reason=found)
-            return Measured(error=difference(reference, answers).max_relative)
+            return self._judged(evidence.scorer, reference, outputs)
+        except ScoreError:
+            raise
         except Exception as error:
             return _failed(error)
 
-    def _reference(self, pair: Compared) -> tuple[Mapping[str, Array], Sequence[Array]]:
+    def _judged(
+        self, scorer: Scorer | None, reference: list[Sequence[Array]], outputs: list[Sequence[Array]]
+    ) -> Measured:
+        comparison = Comparison()
+        for one, other in zip(reference, outputs, strict=True):
+            comparison.add(one, other)
+        if not self._bounds:
+            return Measured(error=comparison.difference.max_relative)
+        values = measured(comparison.difference, scorer.compare(reference, outputs) if scorer else None)
+        if unknown := [bound for bound in self._bounds if bound.metric not in values]:
+            message = f"{unknown[0]} cannot be judged by what was given"
+            help = "an accuracy takes labels (`--labels`) or a metric between 0 and 1 (`--metric`), and data (`--data`)"
+            raise ScoreError(Problem("cannot-judge", message, help=help))
+        told = ", ".join(f"{bound.metric} {bound.spell(values[bound.metric])}" for bound in self._bounds)
+        return Measured(error=max(bound.spent(values[bound.metric]) for bound in self._bounds), told=told)
+
+    def _reference(self, pair: Compared) -> tuple[Evidence, list[Sequence[Array]]]:
         if pair.is_cut not in self._references:
             if not self._references:
                 self.compared = str(pair)
-            inputs = pair.inputs(self._seed)
-            outputs = pair.run_original(inputs)
-            if found := not_finite(outputs):
+            evidence = self._evidence or Evidence([Whole(pair.inputs(self._seed))])
+            outputs = [answers(pair.run_original, batch) for batch in evidence.batches]
+            if found := next(filter(None, map(not_finite, outputs)), None):
                 message = f"the original itself gives no numbers to compare with: {found}"
                 help = (
                     "`corecast layers MODEL` tells of weights that are no numbers; other inputs have another `--seed`"
                 )
                 raise MeasureError(Problem("nothing-to-compare", message, help=help))
-            self._references[pair.is_cut] = inputs, outputs
+            self._references[pair.is_cut] = evidence, outputs
         return self._references[pair.is_cut]
 
 

@@ -42,6 +42,16 @@ Packs = Annotated[
 BundlePath = Annotated[
     Path, typer.Argument(help="A folder or an ONNX file that `corecast apply` wrote.", metavar="BUNDLE")
 ]
+DataPath = Annotated[
+    Path | None, typer.Option("--data", help="Run on these .npy or .npz files, not on seeded inputs.", metavar="DIR")
+]
+LabelsPath = Annotated[
+    Path | None, typer.Option("--labels", help="The class of each sample: take top-1 accuracy.", metavar="LABELS.npy")
+]
+MetricName = Annotated[
+    str | None,
+    typer.Option("--metric", help="Score outputs and labels with a function of yours, more is better: my_metrics:f1."),
+]
 Weights = Annotated[
     str | None, typer.Option(help="Fill the weights with seeded random values of a sane scale: random:SEED.")
 ]

@@ -14,7 +14,7 @@ from corecast.adapters.door import Adapter, find_adapter
 from corecast.adapters.proof import verify_models
 from corecast.api.converting import refuse_relay
 from corecast.api.evidence import Given
-from corecast.api.options import BundlePath, Json, writing, written_in
+from corecast.api.options import BundlePath, DataPath, Json, LabelsPath, MetricName, writing, written_in
 from corecast.report import Reporter, rows_table
 from corecast.verify import LayerError, Verification
 
@@ -26,16 +26,9 @@ MOST_SHOWN = 20
 def verify(
     bundle: BundlePath,
     model: Annotated[str | None, typer.Option("--model", help="Where the original lies now, if it was moved.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Run on these .npy or .npz files instead of seeded inputs.", metavar="DIR")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="The class of each sample: take top-1 accuracy too.", metavar="LABELS.npy")
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="Score outputs and labels with a function of yours, more is better: my_metrics:f1."),
-    ] = None,
+    data: DataPath = None,
+    labels: LabelsPath = None,
+    metric: MetricName = None,
     layers: Annotated[bool, typer.Option("--layers", help="Compare every layer too, the worst first.")] = False,
     seed: Annotated[int, typer.Option(help="Of the inputs, where there is no data.")] = 0,
     allow_hard_cast: Annotated[

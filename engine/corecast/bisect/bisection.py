@@ -12,7 +12,7 @@ from corecast.bisect.changes import Change, changes, hard_casts, without
 from corecast.bisect.search import Found, Outcome, search
 from corecast.plan import Plan
 from corecast.plan.plan import Placed
-from corecast.recipe import Property
+from corecast.recipe import Bound, Property
 from corecast.verify import tolerance_of
 from corecast.verify.measure import Extended
 
@@ -23,15 +23,25 @@ MOST_TOLD = 16
 class Measured(BaseModel):
     """The error of a plan, relative to the largest output as `verify` has it; infinite where it gives no numbers.
 
-    `reason` says why there are none: it cannot be carried out, compiled or run, or not all its outputs are numbers.
+    Where a recipe expects something of the answers, it is the largest share that is used up of what is allowed, and
+    `told` the metrics that were expected. `reason` says why there are no numbers: the plan cannot be carried out,
+    compiled or run, or not all its outputs are numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
     error: Extended
     reason: str | None = None
+    told: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What was measured, and of what: `error 1.2e-03`, `cosine 0.998`."""
+        return self.told or f"error {self}"
 
     def __str__(self) -> str:
+        if self.told:
+            return self.told
         return f"{self.error:.2e}" if isfinite(self.error) else "infinite"
 
 
@@ -65,7 +75,9 @@ class Bisection(BaseModel):
 
     `outcome` is `passes` where none does; `fails-anyway` where the model fails with none of them; `culprits` where each
     that is left out breaks it alone; `together` where it takes many or several: those that weigh most are left out, and
-    `ranking` has what each alone does. `rest` is the error without what is left out.
+    `ranking` has what each alone does. `rest` is the error without what is left out. Where `bounds` were judged by, an
+    error is the share of them that is used up, and the tolerance is 1. `inputs` says what was compared on, where that
+    is no seed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +87,9 @@ class Bisection(BaseModel):
     recipe: str
     seed: int
     tolerance: float
+    bounds: tuple[Bound, ...] = ()
     compared: str
+    inputs: str | None = None
     decisions: int
     hard_casts: int
     probes: int
@@ -84,6 +98,16 @@ class Bisection(BaseModel):
     rest: Measured | None = None
     left_out: tuple[LeftOut, ...] = ()
     ranking: tuple[Ranked, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What was judged by: `0.01 allowed`, `cosine >= 0.99 expected`."""
+        return f"{', '.join(map(str, self.bounds))} expected" if self.bounds else f"{self.tolerance:g} allowed"
+
+    @property
+    def on(self) -> str:
+        """What was compared on, and how often."""
+        return self.inputs or f"inputs of seed {self.seed}"
 
 
 class Probe(NamedTuple):
@@ -107,6 +131,8 @@ def bisect(
     seed: int,
     compared: Callable[[], str],
     tolerance: float | None = None,
+    bounds: Sequence[Bound] = (),
+    inputs: str | None = None,
     on_probe: OnProbe | None = None,
 ) -> Bisection:
     """Find the decisions without which a plan stays within the tolerance.
@@ -118,10 +144,12 @@ def bisect(
         seed: of the inputs that are compared on, for the record.
         compared: says, once something was measured, what is compared.
         tolerance: what is allowed; else what `verify` allows the plan and what is left of it, hard casts aside.
+        bounds: what is measured by instead, as shares of what they allow; then there is no tolerance.
+        inputs: what is compared on, where no seed made it.
         on_probe: called after each measurement; it may raise, which ends the search.
     """
     probes = _Probes(plan, measure, on_probe)
-    found = _found(probes, tolerance, dtypes)
+    found = _found(probes, 1.0 if bounds else tolerance, dtypes)
     left_out = found.result.left_out
     groups = {change: part for part, _ in found.result.ranking for change in part}
     return Bisection(
@@ -130,6 +158,8 @@ def bisect(
         recipe=plan.recipe.file,
         seed=seed,
         tolerance=found.tolerance,
+        bounds=tuple(Bound(metric=bound.metric, bound=bound.bound) for bound in bounds),
+        inputs=inputs,
         decisions=len(probes.changes),
         hard_casts=len(hard_casts(probes.changes)),
         whole=probes.of(probes.changes),

@@ -111,8 +111,8 @@ def _text(
 def _measured(bisection: Bisection, gone: Iterable[str] = ()) -> Iterator[str]:
     """The reasons, as comments, and which rules are gone for them."""
     yield (
-        f"# Measured by `corecast bisect` on {bisection.model}: error {bisection.whole} with all decisions, "
-        f"{bisection.rest} without these, {bisection.tolerance:g} allowed."
+        f"# Measured by `corecast bisect` on {bisection.model}: {bisection.whole.text} with all decisions, "
+        f"{bisection.rest} without these, {bisection.allowed}."
     )
     yield from (f"# {_remark(item)}" for item in bisection.left_out)
     yield from (f"# The rule {rule} is gone, which decided nothing else." for rule in sorted(gone))
@@ -138,7 +138,7 @@ def _rules(
 
 def _remark(item: LeftOut) -> str:
     name = f" ({item.parameter})" if item.parameter else ""
-    alone = f"{item.layer}{name}: {item.edit} by {item.rule}, {item.place}: error {item.alone} with it alone"
+    alone = f"{item.layer}{name}: {item.edit} by {item.rule}, {item.place}: {item.alone.text} with it alone"
     text = f"{alone}, {item.without} with all others" if item.without else alone
     return " ".join(text.split())  # a name may hold what ends a line
 

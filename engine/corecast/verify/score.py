@@ -31,6 +31,10 @@ class Scorer:
     name: str
     score: Callable[[Sequence[Array]], float]
 
+    def compare(self, original: Sequence[Sequence[Array]], converted: Sequence[Sequence[Array]]) -> Score:
+        """What the outputs of two models for all batches are worth. Raises `ScoreError`."""
+        return Score(name=self.name, original=self.score(joined(original)), converted=self.score(joined(converted)))
+
 
 class Score(BaseModel):
     """What the answers of both models are worth by one scorer, and those of the disturbed model where it was asked."""

@@ -20,7 +20,7 @@ from corecast.verify.evidence import Evidence, Run, answers
 from corecast.verify.judge import Judged, bounds_of, is_hard_cast, judge, measured
 from corecast.verify.layers import LayerError
 from corecast.verify.measure import Comparison, Difference, not_finite
-from corecast.verify.score import Score, Scorer, joined
+from corecast.verify.score import Score
 
 Array = NDArray[np.generic]
 Verdict = Literal["pass", "fail", "vacuous", "hard-cast", "cannot-run-here"]
@@ -106,7 +106,7 @@ def verify(
         return Verification(verdict="fail", reason=reason, **told)
     bounds = bounds_of(plan, dtypes)
     error = _difference(reference, outputs)
-    score = _score(evidence.scorer, reference, outputs)
+    score = evidence.scorer.compare(reference, outputs) if evidence.scorer else None
     judged = judge(bounds, measured(error, score), score)
     control = _control(outputs, evidence, controls, bounds)
     verdict, reason = _verdict(plan, judged, error, control)
@@ -142,7 +142,8 @@ def _control(
     for layer, run in controls.items():
         disturbed = _all(run, evidence)
         found = _difference(outputs, disturbed)
-        score = None if _not_finite(disturbed) else _score(evidence.scorer, outputs, disturbed)
+        scorer = None if _not_finite(disturbed) else evidence.scorer
+        score = scorer.compare(outputs, disturbed) if scorer else None
         values = measured(found, score)
         is_seen = any(item.met is False for item in judge(bounds, values, score)) if bounds else found.max_relative > 0
         last = _Control(layer, found, score.converted if score else None, is_seen)
@@ -160,14 +161,6 @@ def _difference(reference: Sequence[Sequence[Array]], other: Sequence[Sequence[A
     for one, another in zip(reference, other, strict=True):
         comparison.add(one, another)
     return comparison.difference
-
-
-def _score(
-    scorer: Scorer | None, reference: Sequence[Sequence[Array]], other: Sequence[Sequence[Array]]
-) -> Score | None:
-    if scorer is None:
-        return None
-    return Score(name=scorer.name, original=scorer.score(joined(reference)), converted=scorer.score(joined(other)))
 
 
 def _not_finite(batches: Sequence[Sequence[Array]]) -> str | None:
