@@ -10,7 +10,8 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from corecast.adapters.relax import Model, build_model, observed
-from corecast.model import TensorType, parse_table
+from corecast.backends import Runner, build
+from corecast.model import TensorType, find_target, parse_table
 from corecast.plan.integers import Integers
 from corecast.quantization import CalibratedModel, Calibration, Range
 from corecast.verify import seeded_inputs
@@ -52,9 +53,17 @@ def script(module: IRModule) -> str:
 def calibrated(model: Model, found: Integers, seeds: Sequence[int] = (0, 1)) -> Calibration:
     """The ranges of the values that a plan needs, from the least to the greatest on seeded inputs."""
     seen = observed(model, found.to_observe)
+    runner = Runner(build(seen.model.module, find_target("llvm")), seen.model.parameters)
     ranges: dict[str, Range] = {}
     for seed in seeds:
-        for name, array in seen.named(outputs(seen.model, seed)).items():
+        arrays = runner(*seeded_inputs(found.table.arguments, seed).values())
+        for name, array in seen.named(arrays).items():
             here = Range(low=float(array.min()), high=float(array.max()))
             ranges[name] = ranges[name].union(here) if name in ranges else here
     return Calibration(model=CalibratedModel.of(found.table), method="min-max", samples=len(seeds), ranges=ranges)
+
+
+def bound(model: Model) -> IRModule:
+    """The module with its weights in it, as other toolchains have it."""
+    arrays = {var.name: tvm.runtime.tensor(np.asarray(model.parameters[var.name])) for var in model.weights}
+    return relax.transform.BindParams("main", arrays)(model.module)

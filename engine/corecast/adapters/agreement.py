@@ -6,6 +6,8 @@ have what was decided.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pydantic import BaseModel, ConfigDict
 
 from corecast.lang.problems import CorecastError, Problem
@@ -90,16 +92,29 @@ def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
             return None  # a schedule is no part of the IR yet
 
 
-def is_integer_arithmetic(layer: Layer, table: LayerTable) -> bool:
-    """Whether a cast that was added is a step of rescaling integers, inside of a kernel, and so no cast of a tensor."""
-    if layer.op != "astype" or layer.operands[0].layer is None:
-        return False
-    have, wanted = layer.operands[0].type.dtype, layer.results[0].dtype
-    producer = table.layers[layer.operands[0].layer].op
-    readers = {table.layers[index].op for index in layer.consumers}
-    if wanted in ("int8", "uint8"):
-        return producer == "clip"
-    return (have, readers) == ("int32", {"multiply"}) or (have in ("int8", "uint8") and wanted == "int32")
+def integer_arithmetic(added: Sequence[Layer]) -> set[int]:
+    """Of the layers that were added, the casts that are a step of rescaling integers, and so no casts of a tensor.
+
+    They stand before a multiplication or behind a clip that was added as well, or widen integers for a sum.
+    """
+    steps = {layer.index: layer.op for layer in added}
+    return {
+        layer.index
+        for layer in added
+        if layer.op == "astype"
+        and (
+            _all_are("multiply", layer.consumers, steps)
+            or _all_are("clip", layer.producers, steps)
+            or (layer.operands[0].type.dtype, layer.results[0].dtype) in _WIDENED
+        )
+    }
+
+
+_WIDENED = {("int8", "int32"), ("uint8", "int32")}
+
+
+def _all_are(op: str, layers: Sequence[int], steps: Mapping[int, str]) -> bool:
+    return bool(layers) and all(steps.get(index) == op for index in layers)
 
 
 def _dtypes(layer: Layer) -> tuple[list[str], list[str]]:

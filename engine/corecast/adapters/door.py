@@ -18,7 +18,7 @@ from corecast.adapters.agreement import (
     Realised,
     RealisedError,
     check_plan,
-    is_integer_arithmetic,
+    integer_arithmetic,
     objection,
     refuse_quantized,
 )
@@ -197,7 +197,8 @@ def realised(plan: Plan, before: LayerTable, after: LayerTable, merged: frozense
         raise RealisedError(problems)
     own = {layer.source for layer in before.layers}
     added = [layer for layer in after.layers if layer.source not in own]
-    ops = [layer.op for layer in added if not is_integer_arithmetic(layer, after)]
+    steps = integer_arithmetic(added) if plan.integers else ()
+    ops = [layer.op for layer in added if layer.index not in steps]
     return Realised(
         layers=len(plan.layers),
         layout_transforms=ops.count("permute_dims"),
