@@ -34,6 +34,7 @@ from corecast.verify import Verification
 
 PLAN, MODULE, WEIGHTS, REPORT = "plan.yaml", "module.json", "weights.safetensors", "report.json"
 RECORDS = "records"  # the folder of what was tuned
+STORE = "records.sqlite"  # the file in it, and that of a pack
 
 _Model = TypeVar("_Model")
 

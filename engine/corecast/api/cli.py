@@ -27,6 +27,7 @@ from corecast.api import (
     doctor,
     explaining,
     reading,
+    recording,
     scaffold,
     sharing,
     targets,
@@ -61,6 +62,7 @@ app.command("verify")(verifying.verify)
 app.command("bisect")(bisecting.bisect_)
 app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
+app.add_typer(recording.records_app, name="records")
 app.add_typer(sharing.recipes_app, name="recipes")
 app.command()(sharing.lock)
 app.command()(scaffold.new)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corecast.adapters.bundle import RECORDS, layers_to_tune
+from corecast.adapters.bundle import RECORDS, STORE, layers_to_tune
 from corecast.adapters.relax import (
     Bundle,
     BundleError,
@@ -22,11 +22,14 @@ from corecast.api.comparing import HOST, Pair, runner
 from corecast.api.evidence import Given
 from corecast.api.layerwise import errors_of_layers
 from corecast.backends import (
+    Budget,
     BuildError,
     Records,
     Runner,
+    Store,
     TaskResult,
     TuneProgress,
+    Tuner,
     build,
     tasks,
     tune,
@@ -191,8 +194,8 @@ def runner_of(bundle: Bundle, target: Target) -> Runner:
 
 def records_of(bundle: Bundle, target: Target) -> Records | None:
     """The tuned schedules in a bundle, or None where nothing was tuned. Raises `RecordsError`."""
-    folder = bundle.path / RECORDS
-    return Records.open(folder, target) if Records.are_in(folder) else None
+    store = bundle.path / RECORDS / STORE
+    return Records.open(store, target) if store.exists() else None
 
 
 def tune_bundle(
@@ -200,7 +203,9 @@ def tune_bundle(
     target: Target,
     *,
     layers: Sequence[str] | None = None,
-    trials: int | None = None,
+    budget: Budget | None = None,
+    tuner: Tuner | None = None,
+    cached: Sequence[Store] = (),
     progress: Callable[[TuneProgress], None] | None = None,
 ) -> list[TaskResult]:
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle.
@@ -209,8 +214,10 @@ def tune_bundle(
         bundle: what `read_bundle` returned.
         target: where the schedules are measured and kept for.
         layers: ids of the layers to tune; all that the plan marks if not given.
-        trials: candidates for each kernel, instead of the plan's number.
-        progress: called after every measurement.
+        budget: what may be spent, where not what the plan says.
+        tuner: what searches; for each kernel the first one that takes it if not given.
+        cached: other stores to look into first; what is found goes there too.
+        progress: called after every round of measurements.
 
     Returns:
         For each kernel, its layers and its times before and after, in microseconds.
@@ -223,11 +230,12 @@ def tune_bundle(
     if problem := unrunnable(bundle.model.module, target):
         raise BuildError(problem)
     table = _surveyed(bundle)
-    wanted = {
-        table.by_id[layer].source or layer: edit.model_copy(update={"trials": trials or edit.trials})
-        for layer, edit in chosen.items()
-    }
-    records = records_of(bundle, target) or Records.create(bundle.path / RECORDS, target)
-    results = tune(tasks(bundle.model.module, wanted, target), records, progress=progress)
+    wanted = {table.by_id[layer].source or layer: edit for layer, edit in chosen.items()}
     ids = {layer.source: layer.id for layer in table.layers}
-    return [replace(result, layers=tuple(ids[name] for name in result.layers)) for result in results]
+    found = [
+        replace(task, layers=tuple(ids[name] for name in task.layers))
+        for task in tasks(bundle.model.module, wanted, target)
+    ]
+    records = Records.create(bundle.path / RECORDS / STORE, target)
+    others = [Records(store, target) for store in cached]
+    return tune(found, records, budget=budget, tuner=tuner, cached=others, progress=progress)

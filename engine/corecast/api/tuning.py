@@ -23,6 +23,7 @@ from corecast.verify.tuned import TaskResult, TuneError, TuneProgress
 
 if TYPE_CHECKING:
     from corecast.adapters.relay import Records, TemplateTask
+    from corecast.backends import Budget
 
 Report = Callable[[TuneProgress], None]
 
@@ -30,10 +31,23 @@ LayerNames = Annotated[
     list[str] | None, typer.Option("--layer", help="Only this layer: an id, a weight or a node. Repeatable.")
 ]
 Trials = Annotated[int | None, typer.Option(min=1, help="Candidates for each kernel, instead of the plan's.")]
+Seconds = Annotated[float | None, typer.Option(min=1, help="Wall time for all of it; not for Relay.")]
 TargetText = Annotated[str, typer.Option("--target", help="Where to measure: llvm, and for Relay also cuda:sm_80.")]
-Seed = Annotated[int | None, typer.Option(help="Of the search, for Relay.")]
+Seed = Annotated[int, typer.Option(help="Of the search.")]
 EarlyStop = Annotated[
-    int | None, typer.Option(min=1, help="For Relay: end a search after so many candidates without a better one.")
+    int | None, typer.Option(min=1, help="End a search after so many candidates without a better one.")
+]
+TunerName = Annotated[
+    str | None, typer.Option("--tuner", help="families, metaschedule, or an installed one; not for Relay.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Search what is on record too, anew; not for Relay.")]
+Cached = Annotated[
+    Path | None,
+    typer.Option(
+        "--records",
+        envvar="CORECAST_RECORDS",
+        help="A store that several bundles share: looked into first, and written to as well; not for Relay.",
+    ),
 ]
 
 
@@ -41,9 +55,13 @@ def tune(
     bundle: BundlePath,
     layer: LayerNames = None,
     trials: Trials = None,
-    target: TargetText = "llvm",
-    seed: Seed = None,
+    seconds: Seconds = None,
     early_stop: EarlyStop = None,
+    target: TargetText = "llvm",
+    tuner: TunerName = None,
+    seed: Seed = 0,
+    records: Cached = None,
+    again: Again = False,
 ) -> None:
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
     if file_ir := written_in(bundle):
@@ -53,22 +71,34 @@ def tune(
     ir = read_report(bundle).ir
     refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
     chip = find_target(target)
-    if ir == "relay":
-        _tune_relay(bundle, layer, chip, trials, seed or 0, early_stop)
-        return
-    if seed is not None or early_stop is not None:
-        message = "`--seed` and `--early-stop` are AutoTVM's, and this bundle holds a Relax module"
-        raise UsageError(Problem("wrong-arguments", message, help="leave them away; MetaSchedule has its own seed"))
-    _tune_relax(bundle, layer, chip, trials)
+    if ir != "relay":
+        from corecast.backends import Budget
+
+        budget = Budget(trials, seconds, early_stop, seed, again)
+        _tune_relax(bundle, layer, chip, budget, tuner, records)
+    elif seconds is not None or tuner is not None or again:
+        message = "`--seconds`, `--tuner` and `--again` are for Relax, and this bundle holds a Relay module"
+        raise UsageError(Problem("wrong-arguments", message, help="leave them away"))
+    else:
+        _tune_relay(bundle, layer, chip, trials, seed, early_stop)
 
 
-def _tune_relax(bundle: Path, names: list[str] | None, target: Target, trials: int | None) -> None:
+def _tune_relax(
+    bundle: Path, names: list[str] | None, target: Target, budget: Budget, tuner: str | None, cache: Path | None
+) -> None:
     from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import tune_bundle
+    from corecast.backends import Store, find_tuner
 
+    asked = find_tuner(tuner) if tuner else None
     found = read_bundle(bundle)
     layers = _ids(names, survey(found.model))
-    _search(lambda report: tune_bundle(found, target, layers=layers, trials=trials, progress=report))
+    cached = [Store.create(cache)] if cache else []
+    _search(
+        lambda report: tune_bundle(
+            found, target, layers=layers, budget=budget, tuner=asked, cached=cached, progress=report
+        )
+    )
 
 
 def _tune_relay(
@@ -142,13 +172,16 @@ def _search(tuner: Callable[[Report], Sequence[TaskResult]]) -> None:
         except TuneError as error:
             results, problems = list(error.results), error
     reporter.show(tuned_table(results))
+    if remarks := _not_first_choice(results):
+        reporter.text(f"\n{remarks}")
     if problems:
         raise problems
 
 
 def _best(state: TuneProgress) -> str:
     failed = f", {state.failed} failed" if state.failed else ""
-    return (f"best {state.best_us:.0f} us" if state.best_us is not None else "nothing measured yet") + failed
+    left = f", {state.seconds_left:.0f} s left" if state.seconds_left else ""
+    return (f"best {state.best_us:.0f} us" if state.best_us is not None else "nothing measured yet") + failed + left
 
 
 def tasks_table(tasks: Iterable[TemplateTask], records: Records) -> Table:
@@ -168,19 +201,32 @@ def tasks_table(tasks: Iterable[TemplateTask], records: Records) -> Table:
 
 
 def tuned_table(results: Sequence[TaskResult]) -> Table:
-    """Each kernel before and after, in microseconds."""
-    rows = [
+    """Each kernel before and after, in microseconds, and the schedule that it has now where that has a name."""
+    named = any(result.schedule for result in results)
+    rows = (
         (
             compress(result.layers),
             result.workload,
-            f"{result.trials - result.failed} of {result.trials}",
+            *([result.schedule] if named else []),
+            "on record" if result.on_record else f"{result.trials - result.failed} of {result.trials}",
             "does not build" if isinf(result.before_us) else f"{result.before_us:.0f}",
             f"{result.after_us:.0f}",
             _gain(result),
         )
         for result in results
-    ]
-    return rows_table(("layers", "kernel", ">ran", ">before, us", ">after, us", "gain"), rows)
+    )
+    return rows_table(
+        ("layers", "kernel", *(["schedule"] if named else []), ">ran", ">before, us", ">after, us", "gain"), rows
+    )
+
+
+def _not_first_choice(results: Iterable[TaskResult]) -> str:
+    """Why a tuner that is asked later took some layers; those with the same reason share a line."""
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        if result.remark:
+            reasons.setdefault(result.remark, []).extend(result.layers)
+    return "\n".join(f"{compress(layers)}: {reason}" for reason, layers in reasons.items())
 
 
 def _gain(result: TaskResult) -> str:

@@ -17,10 +17,12 @@ from tvm import relax, tirx
 from tvm.ir import IRModule, Var
 
 from corecast.backends.alone import layers_alone
-from corecast.backends.calls import kernels
 from corecast.backends.host import tvm_target
 from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable
 from corecast.backends.records import Records
+from corecast.backends.schedules import Emitted, placed
+from corecast.backends.schedules.stored import code_of
+from corecast.backends.workloads import Workload, workloads
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 from corecast.report.activity import doing, note, one_by_one
@@ -72,13 +74,14 @@ def build(module: IRModule, target: Target, records: Records | None = None) -> E
 def _compiled(module: IRModule, target: Target, records: Records | None = None) -> Executable:
     chip = tvm_target(target)
     try:
-        lowered = fused(grouped(legalized(module, target)))
-        if records is not None:
-            lowered = _with_schedules(lowered, records, chip)
-        code = tvm.compile(lowered, chip)
+        legal = legalized(module, target)
+        tuned = {} if records is None else _on_record(workloads(module, legal), records)
+        code = tvm.compile(placed(fused(grouped(legal)), tuned, chip), chip)
+    except CorecastError:
+        raise
     except Exception as error:  # TVM raises several kinds, none of them its own
         raise BuildError.from_tvm(error, target) from error
-    return Executable(module, code, target, tuple(module["main"].params), tuple(_scheduled(lowered)))
+    return Executable(module, code, target, tuple(module["main"].params), tuple(tuned))
 
 
 def _compiles(module: IRModule, target: Target) -> bool:
@@ -171,13 +174,7 @@ def _arrays(result: Any) -> Iterator[Array]:
             yield from _arrays(part)
 
 
-def _with_schedules(lowered: IRModule, records: Records, chip: tvm.target.Target) -> IRModule:
-    with chip, records.database:
-        return relax.transform.MetaScheduleApplyDatabase()(lowered)
-
-
-def _scheduled(module: IRModule) -> Iterator[str]:
-    """The kernels that carry TVM's mark of having a schedule."""
-    for name, function in kernels(module).items():
-        if function.attrs.get("tirx.is_scheduled", False):
-            yield name
+def _on_record(kernels: Mapping[str, Workload], records: Records) -> dict[str, Emitted]:
+    """The code of each kernel that is on record."""
+    known = {name: records.find(workload) for name, workload in kernels.items()}
+    return {name: code_of(each.schedule, kernels[name], records.target) for name, each in known.items() if each}

@@ -28,6 +28,11 @@ def tvm_target(target: Target) -> tvm.target.Target:
     return tvm.target.Target(chip)
 
 
+def device_kind(chip: tvm.target.Target) -> str:
+    """TVM's name for the devices that a target's code runs on."""
+    return "cpu" if chip.kind.name == "llvm" else str(chip.kind.name)
+
+
 def cores() -> int:
     """How many physical cores this process may use; MetaSchedule refuses a CPU target that does not say."""
     physical = int(cpu_count(logical=False))
@@ -72,6 +77,17 @@ def cpu_name() -> str | None:
     """What LLVM takes this CPU for; a virtual machine may hide some of what that chip has."""
     name = tvm.get_global_func("tvm.codegen.llvm.GetHostCPUName", allow_missing=True)
     return str(name()) if name else None
+
+
+def driver(target: Target) -> str:
+    """What makes machine code of TVM's output for a target, with its version: `llvm 22`, `cuda 13.0`."""
+    if target.kind == "llvm":
+        return f"llvm {llvm_version() or 'none'}"
+    device = tvm.device(target.kind, 0)
+    if not device.exist:
+        return f"{target.kind} none"
+    number = int(device.api_version)
+    return f"{target.kind} {number // 1000}.{number % 1000 // 10}"
 
 
 class Gpu(NamedTuple):

@@ -1,223 +1,131 @@
-"""A folder in, the best known schedule of each kernel out: tuning records, kept apart by target and TVM version.
-
-The folder holds MetaSchedule's two JSON files and a header. MetaSchedule's own database ignores the target when it is
-asked, so the header is what keeps the schedules of one chip from another. One process at a time may write.
-"""
+"""Kernels and a target in, what a store knows of them out: the key of each kernel, its record, its trials."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import tvm
-from pydantic import BaseModel, ConfigDict, ValidationError
 from tvm import tirx
-from tvm.ir import IRModule
-from tvm.s_tir import Schedule
-from tvm.s_tir import meta_schedule as ms
-from tvm.s_tir.schedule import Trace
-from tvm_ffi import structural_equal
+from tvm_ffi import structural_hash
 
-from corecast.backends.host import tvm_target
-from corecast.lang.problems import CorecastError, Problem
+from corecast.backends.host import driver, machine, tvm_target
+from corecast.backends.schedules import find_family
+from corecast.backends.schedules.stored import Chosen, Stored, as_text, from_text, kernel_module
+from corecast.backends.store import Key, Record, RecordsError, Store, StoredTrial, now
+from corecast.backends.workloads import Workload
+from corecast.lang.problems import CorecastError
 from corecast.model import Target
 
-_WORKLOADS = "database_workload.json"
-_RECORDS = "database_tuning_record.json"
-_HEADER = "records.json"
-_SAVING = ".saving-"
+__all__ = ["Known", "Records", "RecordsError", "Trial"]
 
 
-class RecordsError(CorecastError):
-    """Records that cannot be read, or that belong to another target or another TVM."""
+@dataclass(frozen=True)
+class Known:
+    """A schedule on record, with its time and that of TVM's own code, in seconds."""
 
-    @classmethod
-    def of(cls, slug: str, message: str, help: str) -> RecordsError:
-        return cls(Problem(slug, message, help=help))
+    schedule: Stored
+    seconds: float
+    untuned: float
 
 
-class Header(BaseModel):
-    """Whom the records belong to: the target, the chip's name where the target is this machine, and TVM's version."""
+@dataclass(frozen=True)
+class Trial:
+    """A candidate with its time in seconds, or with what went wrong."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    target: str
-    arch: str | None
-    tvm: str
-
-    @classmethod
-    def here(cls, target: Target) -> Header:
-        """The header of records that are made now for `target`."""
-        chip = tvm_target(target)
-        arch = chip.attrs.get("mcpu") or target.arch
-        return cls(target=target.name, arch=None if arch is None else str(arch), tvm=tvm.__version__)
-
-    def __str__(self) -> str:
-        return f"{self.target}{f' ({self.arch})' if self.arch else ''} and TVM {self.tvm}"
+    schedule: Stored
+    seconds: float | None
+    error: str | None = None
 
 
 class Records:
-    """The records in one folder: at most one schedule for each kernel. Nothing is held in memory between calls."""
+    """What a store knows for one target. Nothing that it holds for others can be had here."""
 
-    def __init__(self, folder: Path, target: Target) -> None:
-        """Records that are known to be there and for `target`; `create` and `open` make sure of it."""
-        self.folder = folder
+    def __init__(self, store: Store, target: Target) -> None:
+        self.store = store
         self.target = target
-
-    @staticmethod
-    def are_in(folder: str | Path) -> bool:
-        """Whether there are records in a folder; their header is what is written last."""
-        return (Path(folder) / _HEADER).exists()
+        self._chip = chip_name(target)
+        self._driver = driver(target)
 
     @classmethod
-    def create(cls, folder: str | Path, target: Target) -> Records:
-        """Empty records in a new or an empty folder. Raises `RecordsError` where there are records already."""
-        path = Path(folder)
-        if cls.are_in(path):
-            message = f"there are records in {path} already"
-            raise RecordsError.of("records-exist", message, "open them, or take another folder")
-        path.mkdir(parents=True, exist_ok=True)
-        records = cls(path, target)
-        records._write([])
-        return records
+    def create(cls, path: str | Path, target: Target) -> Records:
+        """Records in a file, which is made where there is none. Raises `RecordsError`."""
+        return cls(Store.create(path), target)
 
     @classmethod
-    def open(cls, folder: str | Path, target: Target) -> Records:
-        """The records in a folder. Raises `RecordsError` where they are broken or not for this target and TVM."""
-        path = Path(folder)
-        header, wanted = _read_header(path), Header.here(target)
-        if header != wanted:
-            message = f"the records in {path} are for {header}, not for {wanted}"
-            raise RecordsError.of("foreign-records", message, "tune again for this target, into another folder")
-        records = cls(path, target)
-        records._read()
-        return records
-
-    def __len__(self) -> int:
-        return len(self._read())
+    def open(cls, path: str | Path, target: Target) -> Records:
+        """Records in a file that is there, to be read. Raises `RecordsError`."""
+        return cls(Store.open(path), target)
 
     @property
-    def database(self) -> ms.Database:
-        """The records as TVM's passes take them."""
-        return _database(self.folder)
+    def folder(self) -> Path:
+        """Where the file stands, and beside it the log."""
+        return self.store.path.parent
 
-    def find(self, kernel: tirx.PrimFunc) -> Trace | None:
-        """The schedule on record for a kernel."""
-        workload = workload_of(kernel)
-        return next((record.trace for record in self._read() if _is_for(record, workload)), None)
+    def __len__(self) -> int:
+        here = (self._chip, tvm.__version__, self._driver)
+        return sum((record.target, record.tvm, record.driver) == here for record in self.store.records())
 
-    def put(self, kernel: tirx.PrimFunc, trace: Trace, seconds: float) -> None:
+    def key(self, workload: Workload) -> Key:
+        """What records of a kernel are found by: equal kernels have the same, whatever they are called."""
+        dtype = workload.arguments[0].dtype if workload.arguments else ""
+        return Key(digest_of(workload.function), self._chip, dtype, tvm.__version__, self._driver)
+
+    def find(self, workload: Workload) -> Known | None:
+        """The schedule on record for a kernel. Raises `ScheduleError` where what is on record is none."""
+        record = self.store.record(self.key(workload))
+        # A digest of 64 bits alone might be met by another kernel: what it computes has to be the same too.
+        if record is None or record.computes != str(workload):
+            return None
+        return Known(from_text(record.schedule), record.seconds, record.untuned)
+
+    def put(self, workload: Workload, schedule: Stored, seconds: float, untuned: float) -> None:
         """Write down the schedule of a kernel, in place of the one on record."""
-        workload = workload_of(kernel)
-        others = [record for record in self._read() if not _is_for(record, workload)]
-        chip = tvm_target(self.target)
-        new = ms.database.TuningRecord(trace, ms.database.Workload(workload), [seconds], chip)
-        self._write([*others, new])
+        key = asdict(self.key(workload))
+        self.store.put(
+            Record(
+                **key,
+                schedule=as_text(schedule),
+                seconds=seconds,
+                untuned=untuned,
+                computes=str(workload),
+                kernel=tvm.ir.save_json(kernel_module(workload.function)),
+                made=now(),
+            )
+        )
 
-    def merge(self, other: Records) -> None:
-        """Take from other records of the same target what is missing here or faster there."""
-        if other.target != self.target:
-            message = f"records for {other.target.name} do not go with records for {self.target.name}"
-            raise RecordsError.of("foreign-records", message, "merge records of one target only")
-        merged = self._read()
-        for record in other._read():
-            mine = [known for known in merged if _is_for(known, record.workload.mod)]
-            if not any(_seconds(known) <= _seconds(record) for known in mine):
-                merged = [known for known in merged if known not in mine] + [record]
-        self._write(merged)
+    def trials(self, workload: Workload) -> list[Trial]:
+        """What was tried for a kernel before."""
+        found = self.store.trials(self.key(workload))
+        return [Trial(from_text(trial.schedule), trial.seconds, trial.error) for trial in found]
 
-    def _read(self) -> list[Any]:
-        return list(_database(self.folder).get_all_tuning_records())
-
-    def _write(self, records: list[Any]) -> None:
-        """Write all files anew and put them in place one by one: a reader never sees half a file.
-
-        Records name workloads by their numbers, so workloads keep theirs and are put in place first: whoever is killed
-        in between leaves old records that still fit.
-        """
-        for abandoned in self.folder.glob(f"{_SAVING}*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
-        with TemporaryDirectory(dir=self.folder, prefix=_SAVING) as name:
-            fresh = Path(name)
-            for file in (_WORKLOADS, _RECORDS):
-                (fresh / file).touch()
-            if (self.folder / _WORKLOADS).exists():
-                shutil.copyfile(self.folder / _WORKLOADS, fresh / _WORKLOADS)
-            database = ms.database.JSONDatabase(work_dir=name)
-            for record in records:
-                _commit(database, record)
-            (fresh / _HEADER).write_text(Header.here(self.target).model_dump_json(indent=2) + "\n", encoding="utf-8")
-            for file in (_WORKLOADS, _RECORDS, _HEADER):
-                os.replace(fresh / file, self.folder / file)
+    def note(self, workload: Workload, trials: Sequence[Trial]) -> None:
+        """Write down what was tried, so that a search that is broken off goes on from there."""
+        key = asdict(self.key(workload))
+        self.store.note(
+            StoredTrial(**key, schedule=as_text(trial.schedule), seconds=trial.seconds, error=trial.error)
+            for trial in trials
+        )
 
 
-def workload_of(kernel: tirx.PrimFunc) -> IRModule:
-    """A copy of a kernel in the form in which MetaSchedule, when it applies schedules, asks for it.
-
-    A deep copy, because a `Schedule` may edit in place what others refer to: with `body = kernel.body` in scope, to
-    unroll a loop in `Schedule(IRModule({"main": kernel.with_attr(...)}))` changes `kernel`.
-    """
-    if not (kernel.attrs and "global_symbol" in kernel.attrs):
-        kernel = kernel.with_attr("global_symbol", "main")
-    module = IRModule({"main": kernel.with_attr("tirx.noalias", True)})
-    return tvm.ir.load_json(tvm.ir.save_json(module))
+def digest_of(kernel: tirx.PrimFunc) -> str:
+    """The same for equal kernels, in every process."""
+    return f"{structural_hash(kernel_module(kernel)) & (1 << 64) - 1:016x}"
 
 
-def scheduled(kernel: tirx.PrimFunc, trace: Trace) -> IRModule:
-    """A kernel with a schedule from the records carried out on it."""
-    schedule = Schedule(workload_of(kernel))
-    trace.apply_to_schedule(schedule, remove_postproc=False)
-    return schedule.mod
-
-
-def _commit(database: ms.Database, record: Any) -> None:
-    workload = database.commit_workload(record.workload.mod)
-    database.commit_tuning_record(
-        ms.database.TuningRecord(record.trace, workload, record.run_secs, record.target, record.args_info)
-    )
-
-
-def _is_for(record: Any, workload: IRModule) -> bool:
-    return bool(structural_equal(record.workload.mod, workload))
-
-
-def _seconds(record: Any) -> float:
-    return float(record.run_secs[0])
-
-
-def _read_header(folder: Path) -> Header:
+def useless(record: Record) -> bool:
+    """Whether a record cannot be used with what is installed: another TVM, or a family of another version or none."""
     try:
-        return Header.model_validate_json((folder / _HEADER).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordsError.of(
-            "no-records", f"there are no tuning records in {folder}", "check the path, or tune"
-        ) from None
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise _broken(folder / _HEADER, error) from None
+        schedule = from_text(record.schedule)
+        family = find_family(schedule.family) if isinstance(schedule, Chosen) else None
+    except CorecastError:
+        return True
+    outdated = family is not None and isinstance(schedule, Chosen) and family.version != schedule.version
+    return outdated or record.tvm != tvm.__version__
 
 
-def _database(folder: Path) -> ms.Database:
-    for file in (_WORKLOADS, _RECORDS):
-        _check_json(folder / file)
-    try:
-        return ms.database.JSONDatabase(work_dir=str(folder), allow_missing=False)
-    except Exception as error:  # TVM raises several kinds, none of them its own
-        raise _broken(folder / _RECORDS, error) from error
-
-
-def _check_json(path: Path) -> None:
-    """Refuse what is no JSON before TVM's reader meets it."""
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            json.loads(line)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _broken(path, error) from None
-
-
-def _broken(path: Path, error: Exception) -> RecordsError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return RecordsError.of("broken-records", f"cannot read {path}: {lines[-1]}", "delete the folder and tune again")
+def chip_name(target: Target) -> str:
+    """What a target is in keys: `llvm:cascadelake`, also where the target was "this machine"."""
+    arch = (tvm_target(target).attrs.get("mcpu") or machine()) if target.kind == "llvm" else target.arch
+    return f"{target.kind}:{arch or 'generic'}"

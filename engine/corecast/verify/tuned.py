@@ -20,7 +20,10 @@ LOG = "tuning.log"
 
 @dataclass(frozen=True)
 class TuneProgress:
-    """Where a tune stands: task `number` of `tasks`, its trials so far, and its fastest schedule so far."""
+    """Where a tune stands: task `number` of `tasks`, its trials so far, and its fastest schedule so far.
+
+    `seconds_left` is what the rest of its trials will take at the pace so far, where that is known.
+    """
 
     number: int
     tasks: int
@@ -29,13 +32,17 @@ class TuneProgress:
     trials: int
     failed: int
     best_us: float | None
+    layers: tuple[str, ...] = ()
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
 class TaskResult:
     """One tuned kernel: the time of its default schedule, and of the one that a build takes now.
 
-    Both are measured in one go on the same inputs. `kept_default` says why the default schedule stays, if it does.
+    Both are measured in one go on the same inputs. `kept_default` says why the default schedule stays, if it does;
+    `schedule` which one was kept; `remark` why a better suited tuner did not take the kernel; `on_record` whether it
+    was known and nothing was searched.
     A default schedule that does not build takes infinitely long.
     """
 
@@ -46,6 +53,9 @@ class TaskResult:
     before_us: float
     after_us: float
     kept_default: str | None = None
+    schedule: str = ""
+    remark: str = ""
+    on_record: bool = False
 
 
 class TuneError(CorecastError):

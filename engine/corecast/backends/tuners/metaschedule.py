@@ -1,18 +1,13 @@
-"""MetaSchedule as a tuner for CPUs: one kernel in, the schedules of a small evolutionary search out, measured here.
-
-Candidates are compiled and run in worker processes: a crash of the compiler or of a candidate is a failed trial.
-"""
+"""MetaSchedule as a tuner for CPUs: one kernel in, the candidates of a small evolutionary search out."""
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import ClassVar
 
 import tvm
 from tvm.ir import IRModule
@@ -21,66 +16,99 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule import _ffi_api
 from tvm.s_tir.meta_schedule.logging import get_logging_func
 
-from corecast.backends.records import workload_of
-from corecast.backends.tasks import Task
-from corecast.backends.tuners import Candidate, Search
+from corecast.backends.records import Trial
+from corecast.backends.schedules.stored import Traced, carried_out, kernel_module, traced
+from corecast.backends.tuners.tuner import Job, SearchOver, Tuner
+from corecast.backends.workloads import Workload
+from corecast.model import Target
 
-# TVM's default of 30 s is reached on a loaded machine with two cores, and then every candidate has failed.
-BUILD_TIMEOUT = 120.0
-RUN_TIMEOUT = 60.0
 # Two rounds for the usual number of trials: the second one starts from the best of the first.
 ROUND = 8
-SEED = 42
-# MetaSchedule records 1e10 seconds for a trial that failed.
-_FAILED = 1e9
 
 
-class MetaSchedule:
-    """Searches with MetaSchedule's rules for plain CPUs; `builder` compiles the candidates, in workers by default."""
+class MetaSchedule(Tuner):
+    """Searches with MetaSchedule's rules for plain CPUs, which take every kernel of static shape."""
 
-    default_trials = 16
+    name: ClassVar[str] = "metaschedule"
+    default_trials: ClassVar[int] = 16
 
-    def __init__(self, builder: ms.builder.Builder | None = None) -> None:
-        self._builder = builder
+    def refuses(self, workload: Workload, target: Target) -> str | None:  # noqa: ARG002
+        return None if target.kind == "llvm" else "metaschedule: it is used for CPUs only so far"
 
-    def search(
-        self,
-        task: Task,
-        trials: int,
-        chip: tvm.target.Target,
-        log: Path,
-        measured: Callable[[float | None], None],
-    ) -> Search:
-        """Search schedules for one kernel; TVM's own messages go to the file `log`."""
-        # Making one starts processes to try them out: one builder for all tasks.
-        self._builder = self._builder or local_builder(chip)
+    def search(self, job: Job) -> None:
+        """Search schedules for one kernel; TVM's own messages go to the job's log."""
+        module = kernel_module(job.workload.function)
         database = ms.database.MemoryDatabase()
-        outcome = _Outcome(measured)
-        with _logging_to(log) as logger:
-            ms.tune_tasks(
-                tasks=[_Context(workload_of(task.function), task.name, chip, logger)],
-                task_weights=[1.0],
-                work_dir=str(log.parent),
-                max_trials_global=trials,
-                num_trials_per_iter=min(ROUND, trials),
-                builder=_Builder(self._builder, outcome),
-                runner=_Runner(_local_runner(), outcome),
-                database=database,
-                # The usual cost model needs xgboost; with so few trials a random order costs little.
-                cost_model=ms.cost_model.RandomModel(),
-                task_scheduler="round-robin",
-            )
-        return Search(tuple(_candidates(database)), outcome.failed, outcome.first_error)
+        _remember(database, module, job)
+        notes = _Notes(job)
+        with _logging_to(job.log) as logger:
+            try:
+                ms.tune_tasks(
+                    # Another seed than before, or what was tried already would be bred again.
+                    tasks=[_Context(module, job.workload.name, job.bench.chip, logger, job.seed + len(job.known))],
+                    task_weights=[1.0],
+                    work_dir=str(job.log.parent),
+                    max_trials_global=job.left,
+                    num_trials_per_iter=min(ROUND, job.left),
+                    builder=job.bench.builder,
+                    runner=job.bench.runner,
+                    database=database,
+                    measure_callbacks=[
+                        notes,
+                        ms.measure_callback.AddToDatabase(),
+                        ms.measure_callback.RemoveBuildArtifact(),
+                    ],
+                    # The usual cost model needs xgboost; with so few trials a random order costs little.
+                    cost_model=ms.cost_model.RandomModel(),
+                    task_scheduler="round-robin",
+                )
+            except Exception:
+                if notes.stopped_by is None:
+                    raise
+        if notes.stopped_by is not None and not isinstance(notes.stopped_by, SearchOver):
+            raise notes.stopped_by
 
 
-def _candidates(database: ms.Database) -> list[Candidate]:
-    """The records that hold a measurement; MetaSchedule also keeps those of failed trials."""
-    found = [Candidate(record.trace, _median(record.run_secs)) for record in database.get_all_tuning_records()]
-    return sorted((each for each in found if each.seconds < _FAILED), key=lambda candidate: candidate.seconds)
+@derived_object
+class _Notes(ms.measure_callback.PyMeasureCallback):  # type: ignore[misc]
+    """Tells the job of each round, and ends the search where nothing is left; TVM may wrap what is raised here."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+        self.stopped_by: Exception | None = None
+
+    def apply(
+        self,
+        _scheduler: ms.task_scheduler.TaskScheduler,
+        _task: int,
+        candidates: list[ms.MeasureCandidate],
+        built: list[ms.builder.BuilderResult],
+        ran: list[ms.runner.RunnerResult],
+    ) -> None:
+        try:
+            self._job.tell([_trial(*each) for each in zip(candidates, built, ran, strict=True)])
+            if not self._job.left and len(self._job.all) < self._job.trials:
+                raise SearchOver
+        except Exception as error:
+            self.stopped_by = error
+            raise
 
 
-def _median(run_secs: Iterable[Any]) -> float:
-    return median(float(seconds) for seconds in run_secs)
+def _trial(candidate: ms.MeasureCandidate, built: ms.builder.BuilderResult, ran: ms.runner.RunnerResult) -> Trial:
+    schedule = traced(candidate.sch.trace)
+    error = built.error_msg if built.error_msg is not None else ran.error_msg
+    return Trial(schedule, None, str(error)) if error is not None else Trial(schedule, median(map(float, ran.run_secs)))
+
+
+def _remember(database: ms.Database, module: IRModule, job: Job) -> None:
+    """Give a search what earlier ones measured: it begins with the best of them, and tries none again."""
+    workload = database.commit_workload(module)
+    for trial in job.known:
+        if isinstance(trial.schedule, Traced) and trial.seconds is not None:
+            trace = carried_out(trial.schedule, job.workload).trace
+            record = ms.database.TuningRecord(trace, workload, [trial.seconds], job.bench.chip)
+            database.commit_tuning_record(record)
 
 
 class _Context(ms.TuneContext):  # type: ignore[misc]
@@ -91,7 +119,9 @@ class _Context(ms.TuneContext):  # type: ignore[misc]
     CPUs, which name no intrinsic.
     """
 
-    def __init__(self, workload: IRModule, name: str, chip: tvm.target.Target, logger: logging.Logger) -> None:
+    def __init__(
+        self, workload: IRModule, name: str, chip: tvm.target.Target, logger: logging.Logger, seed: int
+    ) -> None:
         space = ms.space_generator.PostOrderApply(
             sch_rules=ms.ScheduleRule.create("llvm"),
             postprocs=ms.Postproc.create("llvm"),
@@ -104,8 +134,8 @@ class _Context(ms.TuneContext):  # type: ignore[misc]
             space,
             _strategy(),
             name,
-            _workers(chip),
-            SEED,
+            int(chip.attrs["num-cores"]),
+            seed,
             get_logging_func(logger),
         )
         _ffi_api.TuneContextInitialize(self)
@@ -120,90 +150,6 @@ def _strategy() -> ms.SearchStrategy:
         genetic_num_iters=1,
         genetic_max_fail_count=10,
     )
-
-
-def _workers(chip: tvm.target.Target) -> int:
-    return int(chip.attrs["num-cores"])
-
-
-def local_builder(chip: tvm.target.Target) -> ms.Builder:
-    """TVM's own builder, with enough time, and without what a CPU and a machine without a compiler do not need."""
-    return ms.builder.LocalBuilder(
-        max_workers=_workers(chip), timeout_sec=BUILD_TIMEOUT, f_build=_compile, f_export=_export
-    )
-
-
-def _local_runner() -> ms.Runner:
-    config = ms.runner.EvaluatorConfig(number=1, repeat=3, min_repeat_ms=20)
-    return ms.runner.LocalRunner(timeout_sec=RUN_TIMEOUT, evaluator_config=config)
-
-
-def _compile(module: IRModule, chip: tvm.target.Target, _parameters: None) -> tvm.runtime.Module:
-    """Compile one candidate in a worker; TVM's own function for it imports the tensor intrinsics again."""
-    return tvm.tirx.build(module, target=chip)
-
-
-def _export(built: tvm.runtime.Module) -> str:
-    """Write an object file, which TVM loads by itself; its own function needs a C++ compiler to load what it wrote."""
-    path = os.path.join(tempfile.mkdtemp(), "kernel.o")
-    built.write_to_file(path, "o")
-    return path
-
-
-class _Outcome:
-    """What became of the trials: MetaSchedule itself goes on without a word when every one of them failed."""
-
-    def __init__(self, measured: Callable[[float | None], None]) -> None:
-        self._measured = measured
-        self.failed = 0
-        self.first_error: str | None = None
-
-    def succeeded(self, run_secs: Iterable[Any]) -> None:
-        self._measured(_median(run_secs))
-
-    def broke(self, error: str) -> None:
-        self.failed += 1
-        self.first_error = self.first_error or error
-        self._measured(None)
-
-
-@derived_object
-class _Builder(ms.builder.PyBuilder):  # type: ignore[misc]
-    """Another builder, and a note of every candidate that it could not compile."""
-
-    def __init__(self, builder: ms.Builder, outcome: _Outcome) -> None:
-        super().__init__()
-        self._inner = builder
-        self._outcome = outcome
-
-    def build(self, build_inputs: list[ms.builder.BuilderInput]) -> list[ms.builder.BuilderResult]:
-        results: list[ms.builder.BuilderResult] = self._inner.build(build_inputs)
-        for result in results:
-            if result.error_msg is not None:
-                self._outcome.broke(str(result.error_msg))
-        return results
-
-
-@derived_object
-class _Runner(ms.runner.PyRunner):  # type: ignore[misc]
-    """Another runner, asked for one candidate at a time, and a note of what it measured."""
-
-    def __init__(self, runner: ms.Runner, outcome: _Outcome) -> None:
-        super().__init__()
-        self._inner = runner
-        self._outcome = outcome
-
-    def run(self, runner_inputs: list[ms.runner.RunnerInput]) -> list[ms.runner.RunnerFuture]:
-        futures = []
-        for candidate in runner_inputs:
-            (future,) = self._inner.run([candidate])
-            result = future.result()
-            if result.error_msg is None:
-                self._outcome.succeeded(result.run_secs)
-            else:
-                self._outcome.broke(str(result.error_msg))
-            futures.append(future)
-        return futures
 
 
 class _Log(logging.FileHandler):

@@ -1,0 +1,106 @@
+"""A kernel and code for it in, what the code is worth out: is its answer TVM's own, and how long do both take?
+
+Both are run on the same seeded operands, in one go and in a process of their own: code that dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm.ir import IRModule
+from tvm.s_tir import dlight
+from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+from tvm.support.popen_pool import PopenWorker
+
+from corecast.backends.host import device_kind
+from corecast.backends.schedules.stored import kernel_module
+from corecast.backends.workloads import Workload
+from corecast.verify.tuned import differs, seeded_operand
+
+Array = NDArray[np.generic]
+
+SEED = 0
+TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class Worth:
+    """The times of TVM's own code and of a schedule's, in seconds, or what is wrong with the schedule's answer."""
+
+    untuned: float
+    seconds: float
+    wrong: str | None
+
+
+class Checker:
+    """Compares codes of kernels; its process starts with the first one, and starts anew where one kills it."""
+
+    def __init__(self, chip: tvm.target.Target, timeout: float = TIMEOUT) -> None:
+        self._chip = str(chip)
+        self._timeout = timeout
+        self._worker = PopenWorker()
+
+    def worth(self, workload: Workload, code: IRModule) -> Worth | str:
+        """What a code is worth, or what went wrong with it."""
+        kernel = tvm.ir.save_json(kernel_module(workload.function))
+        self._worker.send(compared, (kernel, tvm.ir.save_json(code), self._chip), timeout=self._timeout)
+        try:
+            return Worth(*self._worker.recv())
+        except TimeoutError:
+            return f"it did not end within {self._timeout:.0f} s"
+        except ChildProcessError:
+            return "it killed its process"
+        except Exception as error:  # what the process met
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return lines[-1]
+
+    def close(self) -> None:
+        self._worker.kill()
+
+
+def compared(kernel: str, code: str, chip: str) -> tuple[float, float, str | None]:
+    """The times of a kernel as TVM makes it and of a code for it, and how their results differ."""
+    target = tvm.target.Target(json.loads(chip))
+    plain, tuned = tvm.ir.load_json(kernel), tvm.ir.load_json(code)
+    operands = _operands(plain)
+    default = _Loaded(_scheduled_by_default(plain, target), target, operands)
+    other = _Loaded(tuned, target, operands)
+    found = (differs(mine, theirs) for mine, theirs in zip(other.values, default.values, strict=True))
+    wrong = next((difference for difference in found if difference), None)
+    return default.seconds(), other.seconds() if wrong is None else 0.0, wrong
+
+
+class _Loaded:
+    """A compiled kernel that ran once on its operands; results are among them."""
+
+    def __init__(self, module: IRModule, target: tvm.target.Target, operands: Sequence[Array]) -> None:
+        self._device = tvm.device(device_kind(target), 0)
+        self._code = tvm.tirx.build(module, target=target)
+        self._operands = [tvm.runtime.tensor(operand, self._device) for operand in operands]
+        self._code["main"](*self._operands)
+        self.values = [operand.numpy() for operand in self._operands]
+
+    def seconds(self) -> float:
+        """The median time of a run; a first one that does not count went before."""
+        timer = self._code.time_evaluator("main", self._device, number=1, repeat=5, min_repeat_ms=20)
+        return float(timer(*self._operands).median)
+
+
+def _scheduled_by_default(module: IRModule, target: tvm.target.Target) -> IRModule:
+    """Plain loops for a CPU, and for a GPU, where those cannot run, what TVM's own pipeline takes."""
+    if target.kind.name == "llvm":
+        return module
+    rules = dlight.gpu.Matmul(), dlight.gpu.Reduction(), dlight.gpu.GeneralReduction(), dlight.gpu.Fallback()
+    with target:
+        return dlight.ApplyDefaultSchedule(*rules)(module)
+
+
+def _operands(kernel: IRModule) -> list[Array]:
+    random = np.random.default_rng(SEED)
+    infos = ArgInfo.from_prim_func(kernel["main"])
+    return [seeded_operand(random, tuple(map(int, info.shape)), str(info.dtype)) for info in infos]
