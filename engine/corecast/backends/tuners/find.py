@@ -66,4 +66,4 @@ def tuner_for(workload: Workload, target: Target, asked: Tuner | None = None) ->
             return tuner, "; ".join(reasons)
         reasons.append(reason)
     message = f"no tuner takes {workload.name} on {target.name}: {'; '.join(reasons)}"
-    raise TunerError(Problem("no-tuner", message, help="leave it out, or ask for another tuner by `--tuner`"))
+    raise TunerError(Problem("untunable", message, help="leave it out, or ask for another tuner by `--tuner`"))
