@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from environments import Installed, install
@@ -165,6 +166,25 @@ def test_an_onnx_model_is_planned_converted_and_verified_without_tvm(without_tvm
         ("plan cast.rules network.onnx --ir onnx", "2 of 2 layers change"),
         ("apply cast.rules network.onnx --weights random:0 -o out.onnx", "2 layers as decided"),
         ("verify out.onnx", "verdict: pass"),
+    ):
+        done = without_tvm.run("corecast", *command.split())
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+
+
+def test_an_onnx_model_is_calibrated_and_quantized_without_tvm(without_tvm: Installed) -> None:
+    folder = without_tvm.folder
+    onnx.save(onnx.parser.parse_model(NETWORK), folder / "floats.onnx")
+    (folder / "int8.rules").write_text("match nn.conv2d, quantize int8\n", encoding="utf-8")
+    np.save(folder / "sample.npy", np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32))
+    weights = "--weights random:0"
+    for command, told in (
+        (f"calibrate int8.rules floats.onnx --ir onnx {weights} --data sample.npy -o found.json", "ranges of"),
+        (
+            f"apply int8.rules floats.onnx {weights} --calibration found.json -o int8.onnx",
+            "1 tensor quantized and 1 dequantized at run time",
+        ),
+        ("verify int8.onnx --layers", "verdict: pass"),
     ):
         done = without_tvm.run("corecast", *command.split())
         assert done.returncode == 0, done.stderr

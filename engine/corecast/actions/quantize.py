@@ -67,8 +67,8 @@ class QuantizeLayer(Action):
     def propose(self, layer: Layer, target: Target | None) -> tuple[Quantize] | Declined:
         if declined := self.excluded(layer.op):
             return declined
-        if layer.signature:
-            return Declined("{} is not quantized in an ONNX file; as a Relax module it is", layer.signature.op)
+        if layer.signature and not layer.signature.quantizes:
+            return Declined("{} has no scales by channel in this version of its IR", layer.signature.op)
         if declined := _not_of_floats(layer) or self._not_summed(layer):
             return declined
         if target and (objection := self.objection(target)):
@@ -89,7 +89,8 @@ class QuantizeLayer(Action):
 
 def _not_of_floats(layer: Layer) -> Declined | None:
     """Why the operands of a layer cannot be quantized."""
-    if len(layer.operands) != 2 or len(layer.results) != 1:
+    has_bias = layer.signature is not None and len(layer.operands) == 3
+    if not (has_bias or len(layer.operands) == 2) or len(layer.results) != 1:
         return Declined("{} has {} operands and {} results", layer.op, len(layer.operands), len(layer.results))
     kernel = layer.operands[1]
     if layer.op != "matmul" and (kernel.layer is not None or kernel.argument is not None):

@@ -83,7 +83,8 @@ def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
             wanted = {operand.type.dtype for operand in new.operands}
             return _unless((wanted, new.results[0].dtype), ({dtype}, accumulator))
         case Quantize(activations=activations):
-            return _unless(_dtypes(new), ([activations, "int8"], ["int32"]))
+            operands, results = _dtypes(new)  # a third one is the bias, where it is a part of the layer
+            return _unless((operands[:2], results), ([activations, "int8"], ["int32"]))
         case Keep(property="layout"):
             return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
         case Keep(property="dtype"):

@@ -23,7 +23,7 @@ from corecast.adapters.agreement import (
     refuse_quantized,
 )
 from corecast.adapters.converted import Conversion, Converted
-from corecast.adapters.proof import CannotRunError, Change, Compared, Outputs, Run
+from corecast.adapters.proof import CannotRunError, Change, Compared, Observed, Outputs, Run
 from corecast.adapters.source import Origin, read_content
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import LayerTable
@@ -44,6 +44,7 @@ __all__ = [
     "Change",
     "Conversion",
     "Converted",
+    "Observed",
     "Pass",
     "Run",
     "find_adapter",
@@ -174,6 +175,13 @@ class Adapter(ABC, Generic[M]):
     def compared(self, original: M, converted: M, *, whole: bool = False) -> Compared:  # noqa: ARG002
         """What of two models is compared: their outputs; `whole` forbids to leave out a softmax at the end."""
         return Outputs(self, original, converted)
+
+    def observed(self, model: M, values: Iterable[str]) -> Observed:  # noqa: ARG002
+        """A function from inputs to values inside a model, which a calibration names: to find their ranges.
+
+        Raises `CannotRunError`, when it is called too.
+        """
+        raise CannotRunError.no_runner(self.ir)
 
     def errors_of_layers(
         self,

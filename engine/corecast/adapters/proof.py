@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corecast.lang.problems import CorecastError, Problem
-from corecast.model import LayerTable
+from corecast.model import Layer, LayerTable
 from corecast.plan import Plan
 from corecast.recipe import Keep, Tune
 from corecast.verify import Evidence, LayerError, Verification, Whole, inputs_for, is_forgiving, verify
@@ -20,6 +20,7 @@ from corecast.verify.evidence import Batch
 Array = NDArray[Any]
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]
 Change = Callable[[Array], Array]
+Observed = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 # How many layers are disturbed, one after another, before a check counts as vacuous.
 MOST_CONTROLS = 3
@@ -167,17 +168,27 @@ def _controls(adapter: Runs, plan: Plan, original: Any, converted: Any) -> Itera
 
 def _weights(adapter: Runs, plan: Plan, original: Any, converted: Any) -> Iterator[tuple[str, str]]:
     """The layers that a plan changes, each with the name of a weight of its that can be changed."""
-    before = adapter.survey(original).by_id
-    after = {layer.source: layer for layer in adapter.survey(converted).layers}
+    before, table = adapter.survey(original).by_id, adapter.survey(converted)
+    after = {layer.source: layer for layer in table.layers}
     for planned in plan.layers:
         edits = [decision.edit for decision in planned.decisions if decision]
         layer = after.get(before[planned.id].source)
-        if layer and layer.name and any(not isinstance(edit, Keep | Tune) for edit in edits):
+        name = _weight_of(layer, table) if layer else None
+        if name and any(not isinstance(edit, Keep | Tune) for edit in edits):
             try:
-                adapter.with_weights(converted, {layer.name: lambda weight: weight})
+                adapter.with_weights(converted, {name: lambda weight: weight})
             except KeyError:
                 continue
-            yield planned.id, layer.name
+            yield planned.id, name
+
+
+def _weight_of(layer: Layer, table: LayerTable) -> str | None:
+    """The first weight that a layer reads, as it is or as another layer makes it of nothing else: of integers, say."""
+    for operand in layer.operands:
+        maker = None if operand.layer is None else table.layers[operand.layer]
+        if operand.parameter or (maker and all(item.parameter for item in maker.operands)):
+            return operand.parameter or (maker.name if maker else None)
+    return None
 
 
 def scaled(weight: Array) -> Array:
@@ -185,8 +196,11 @@ def scaled(weight: Array) -> Array:
 
     Not its sign alone: an even function behind it, or a second use of the weight, would hide that.
     """
-    factors = np.random.default_rng(0).uniform(0.5, 1.5, weight.shape)
-    return (weight.astype(np.float64) * factors).astype(weight.dtype)
+    changed = weight.astype(np.float64) * np.random.default_rng(0).uniform(0.5, 1.5, weight.shape)
+    if weight.dtype.kind in "iu":
+        limits = np.iinfo(weight.dtype)
+        changed = np.clip(changed, limits.min, limits.max)
+    return changed.astype(weight.dtype)
 
 
 def mixed(weight: Array) -> Array:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from corecast.adapters.calibrate import OnSamples, calibrated
+from corecast.adapters.door import Adapter
 from corecast.api.options import (
     FunctionName,
+    IrName,
     ModelPath,
     Packs,
     Params,
@@ -26,6 +30,7 @@ from corecast.api.options import (
 )
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
+from corecast.plan import Plan
 from corecast.plan import plan as make_plan
 from corecast.plan.ids import shorten
 from corecast.quantization import Calibration, CalibrationError, Method, format_calibration, read_calibration
@@ -45,6 +50,7 @@ def calibrate_(
     method: Annotated[
         str, typer.Option(help="min-max, percentile (99.99), 'percentile 99.9', entropy or mse.")
     ] = "percentile",
+    ir: IrName = None,
     target: TargetName = None,
     param: Params = None,
     packs: Packs = None,
@@ -56,23 +62,30 @@ def calibrate_(
     reporter = Reporter()
     Method.parse(method)
     _refuse_existing(output)
-    adapter, prepared = load_prepared(model, weights, shape, function, None, reporter)
-    if adapter.ir != "relax":
-        help = "calibrate it where TVM has Relax"
-        raise UsageError(Problem("other-ir", f"{model} is taken as `{adapter.ir}`", help=help))
-    from corecast.api.calibration import calibrate
-
+    adapter, prepared = load_prepared(model, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
     decided = make_plan(recipe, table, target_of(target))
     with reporter.progress("calibrate") as show:
-        found = calibrate(decided, prepared, data, method=method, progress=_reports(show, str(data)))
+        found = _calibrated(adapter, decided, prepared, data, method, _reports(show, str(data)))
     write_whole(output, format_calibration(found))
     reporter.text(f"{output}: ranges of {len(found.ranges)} values, {found.method} of {found.samples} samples")
     if constant := _constant(found):
         reporter.note(
             f"the same for every sample: {shorten(', '.join(constant))}; is this all that the model will see?"
         )
+
+
+def _calibrated(
+    adapter: Adapter[Any], plan: Plan, model: Any, data: Path, method: str, report: OnSamples
+) -> Calibration:
+    """By TVM for a Relax module, by its adapter for any other model."""
+    if adapter.ir == "relax":
+        from corecast.api.calibration import calibrate
+
+        return calibrate(plan, model, data, method=method, progress=report)
+    observed = partial(adapter.observed, model)
+    return calibrated(plan, adapter.survey(model), observed, data, method=method, progress=report)
 
 
 def _refuse_existing(path: Path) -> None:

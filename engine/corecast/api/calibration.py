@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
-from corecast.adapters.agreement import check_plan
+from corecast.adapters.calibrate import OnSamples, calibrated
 from corecast.adapters.relax import Model, emulate, emulated_dtypes, observed, survey
 from corecast.api.comparing import HOST
 from corecast.backends import Runner, build
-from corecast.lang import Problem
 from corecast.plan import Plan
-from corecast.plan.integers import integers
-from corecast.quantization import CalibratedModel, Calibration, CalibrationError, Data, Method, Source, observe
+from corecast.quantization import Calibration, Source
 from corecast.quantization.files import Array
 from corecast.report.activity import doing
-
-# How many samples were run, and how many there are, where that is known beforehand.
-OnSamples = Callable[[int, int | None], None]
 
 
 def calibrate(
@@ -47,23 +43,7 @@ def calibrate(
         ObservationError: where the model makes no numbers of the data, or a value never comes.
         BuildError: where the model cannot be run here.
     """
-    chosen = Method.parse(method)
-    table = survey(model)
-    check_plan(plan, table)
-    found = integers(table, plan.decided("dtype"))
-    if not found.roles:
-        help = "`corecast plan` shows what a recipe decides; apply this plan without a calibration"
-        message = f"{plan.recipe.file} quantizes no layer of {table.model}"
-        raise CalibrationError(Problem("nothing-to-calibrate", message, help=help))
-    source = Data(data, table.arguments)
-    ranges, samples = observe(
-        _runner(model, found.to_observe),
-        source.batches(),
-        found.to_observe,
-        chosen,
-        (lambda done: progress(done, source.samples)) if progress else None,
-    )
-    return Calibration(model=CalibratedModel.of(table), method=str(chosen), samples=samples, ranges=ranges)
+    return calibrated(plan, survey(model), partial(_runner, model), data, method=method, progress=progress)
 
 
 def _runner(model: Model, values: Iterable[str]) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:

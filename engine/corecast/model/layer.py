@@ -51,13 +51,14 @@ class Signature:
     """The operator of an IR that types its operators: what it is called there, and the dtypes that it computes in.
 
     Its operands and its result have one dtype; what it sums in, it does not say. There are no `dtypes` where the IR
-    does not say which ones it takes.
+    does not say which ones it takes. `quantizes` says whether it may stand between integers with scales by channel.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     op: str
     dtypes: tuple[str, ...] = ()
+    quantizes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

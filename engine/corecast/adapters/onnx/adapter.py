@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from corecast.adapters import proof
-from corecast.adapters.agreement import refuse_quantized
+from corecast.adapters.agreement import Realised
 from corecast.adapters.door import Adapter
-from corecast.adapters.onnx.apply import Conversion, apply
+from corecast.adapters.onnx.apply import Conversion, apply, realised
 from corecast.adapters.onnx.compile import Passes, compile_plan
 from corecast.adapters.onnx.load import load, origin_of
 from corecast.adapters.onnx.model import Model
-from corecast.adapters.onnx.observe import errors_of_layers
+from corecast.adapters.onnx.observe import errors_of_layers, observed
 from corecast.adapters.onnx.proof import Pair, with_weights
 from corecast.adapters.onnx.runtime import runner
 from corecast.adapters.onnx.survey import survey
 from corecast.adapters.onnx.write import refuse_existing, told, write_model
-from corecast.adapters.proof import Change, Run
+from corecast.adapters.proof import Change, Observed, Run
 from corecast.adapters.source import Origin
 from corecast.adapters.values import check_values
 from corecast.lang.problems import Problem
@@ -44,9 +44,11 @@ class OnnxAdapter(Adapter[Model]):
     def compile(self, plan: Plan) -> Passes:
         return compile_plan(plan)
 
-    def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion:  # noqa: ARG002
-        refuse_quantized(plan, self.ir)
-        return apply(plan, model)
+    def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion:
+        return apply(plan, model, calibration)
+
+    def realised(self, plan: Plan, before: LayerTable, after: LayerTable) -> Realised:
+        return realised(plan, before, after)
 
     def warnings(self, model: Model, table: LayerTable, plan: Plan | None = None) -> list[Problem]:
         return check_values(model, table, plan)
@@ -71,6 +73,9 @@ class OnnxAdapter(Adapter[Model]):
 
     def compared(self, original: Model, converted: Model, *, whole: bool = False) -> Pair:
         return Pair.of(original, converted, whole=whole)
+
+    def observed(self, model: Model, values: Iterable[str]) -> Observed:
+        return observed(model, values)
 
     def errors_of_layers(
         self, plan: Plan, original: Model, converted: Model, batches: Iterable[Batch]

@@ -9,10 +9,13 @@ from functools import reduce
 from corecast.adapters.agreement import check_plan
 from corecast.adapters.door import Pass
 from corecast.adapters.onnx.model import Model
+from corecast.adapters.onnx.quantize import Quantize
 from corecast.adapters.onnx.recast import Recast
 from corecast.adapters.onnx.survey import survey
 from corecast.plan import Plan
+from corecast.quantization import Quantization
 from corecast.recipe import ChangeDType
+from corecast.recipe import Quantize as QuantizeEdit
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,21 @@ class Passes:
         return reduce(lambda done, step: step(done), self.passes, model)
 
 
-def compile_plan(plan: Plan) -> Passes:
+def compile_plan(plan: Plan, quantization: Quantization | None = None) -> Passes:
     """Compile a plan into passes for the model that it was made for.
 
-    Raises `PlanMismatchError` when one of them meets another model.
+    Args:
+        plan: what was decided.
+        quantization: the scales of what it quantizes; without them the passes can be looked at, and not be run.
+
+    One of them raises `PlanMismatchError` when it meets another model, or `CalibrationError` where it has no scales.
     """
     passes: list[Pass[Model]] = [CheckPlan(plan)]
     dtypes = plan.decided("dtype")
     if any(isinstance(edit, ChangeDType) for edit in dtypes.values()):
         passes.append(Recast(dtypes))
+    if edits := {key: edit for key, edit in dtypes.items() if isinstance(edit, QuantizeEdit)}:
+        passes.append(Quantize(edits, quantization))
     return Passes(tuple(passes))
 
 

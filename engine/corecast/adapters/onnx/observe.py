@@ -42,6 +42,22 @@ def _pairs(original: Model, converted: Model) -> Iterator[tuple[str, tuple[str, 
                 yield f"{layer}:{place}" if place else layer, (name, other.output[place])
 
 
+def observed(model: Model, values: Iterable[str]) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
+    """A function from inputs to named values: inputs by their names, what layers give by their ids (`split#0:1`).
+
+    Raises `CannotRunError`, when it is called too.
+    """
+    wanted = set(values)
+    names = {
+        value: name
+        for layer, node in enumerate_nodes(model)
+        for place, name in enumerate(filter(None, node.output))
+        if (value := f"{layer}:{place}" if place else layer) in wanted
+    }
+    run = _values(model, names)
+    return lambda inputs: {**{name: inputs[name] for name in wanted - names.keys()}, **run(inputs)}
+
+
 def _values(model: Model, names: Mapping[str, str]) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
     """A function from inputs to values, whose names in the model are given by what they shall be called."""
     run = runner(emulate(_with_outputs(model, names.values())))

@@ -64,14 +64,16 @@ def definition(op_type: str, domain: str, opset: int) -> Definition | None:
     return Definition(f"{op_type}-{schema.since_version}", inputs, made, variadic)
 
 
-def signature(name: str, known: Definition | None, cast: Iterable[Formal | None]) -> Signature:
+def signature(name: str, known: Definition | None, cast: Iterable[Formal | None], *, quantizes: bool) -> Signature:
     """What a layer table says of a node.
 
     Args:
         name: of an operator that has no definition.
         cast: the inputs that hold floats of an open dtype: these are the ones that a cast is about.
+        quantizes: whether the model can state scales by channel.
     """
     if known is None:
         return Signature(op=name)
     allowed = [set(formal.dtypes) for formal in cast if formal]
-    return Signature(op=known.op, dtypes=tuple(dtype for dtype in known.dtypes if all(dtype in set for set in allowed)))
+    dtypes = tuple(dtype for dtype in known.dtypes if all(dtype in set for set in allowed))
+    return Signature(op=known.op, dtypes=dtypes, quantizes=quantizes)

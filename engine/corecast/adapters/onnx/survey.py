@@ -126,8 +126,12 @@ class Values:
             attributes=attributes_of(node.op_type, self._settings(node), data, kernel),
             source=node.name,
             behaviour="original",
-            signature=signature(op, self.definition(node), formals),
+            signature=signature(op, self.definition(node), formals, quantizes=self._quantizes(node)),
         )
+
+    def _quantizes(self, node: NodeProto) -> bool:
+        """Whether what reads integers may be written in this opset: since 13 a scale may be one of a channel."""
+        return self.model.opset >= 13 and self.model.proto.ir_version >= 4 and not domain_of(node.domain)
 
     def operand(self, name: str) -> Operand:
         """A value as something that a layer reads."""
@@ -166,8 +170,12 @@ class Values:
         """What a layer computes on: not the constants that say what to do; what graphs inside it read, too."""
         if is_nested(node.op_type):
             return list(reads(node))
+        return [node.input[place] for place in self.data_places(node)]
+
+    def data_places(self, node: NodeProto) -> list[int]:
+        """The places among its inputs of what a layer without graphs inside it computes on: of its operands."""
         count = DATA_INPUTS.get(node.op_type, len(node.input))
-        return [name for place, name in enumerate(node.input) if name and (place < count or name not in self.weights)]
+        return [at for at, name in enumerate(node.input) if name and (at < count or name not in self.weights)]
 
     def _settings(self, node: NodeProto) -> dict[str, Any]:
         """The attributes of a node, and the constants among its inputs that say what to do."""

@@ -18,8 +18,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from corecast.adapters import converted as files
 from corecast.adapters.agreement import RealisedError
 from corecast.adapters.converted import ModelFileError
-from corecast.adapters.door import realised
-from corecast.adapters.onnx.apply import Conversion
+from corecast.adapters.onnx.apply import Conversion, realised
 from corecast.adapters.onnx.load import load, origin_of
 from corecast.adapters.onnx.model import Model, is_external, without
 from corecast.adapters.onnx.survey import survey
