@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import networks
 import pytest
@@ -44,6 +46,37 @@ def test_what_stops_a_bundle_leaves_nothing(
     with pytest.raises(type(stop)):
         write_bundle(conversion, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stop", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_stops_a_build_leaves_nothing(
+    conversion, stop: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk and an interrupt, when the library is half written."""
+    write_bundle(conversion, tmp_path / "bundle")
+
+    def stopped(path: str, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise stop
+
+    monkeypatch.setattr("tvm.relax.VMExecutable.export_library", lambda _, path, **options: stopped(path, **options))
+    full = isinstance(stop, OSError)
+    assert main(["build", str(tmp_path / "bundle"), "-o", str(tmp_path / "model.so")]) == (
+        2 if full else 128 + signal.SIGINT
+    )
+    assert os.listdir(tmp_path) == ["bundle"]
+    assert ("nothing was left behind" in capsys.readouterr().err) == full
+
+
+def test_a_build_asks_for_room_first(
+    conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LLVM ends the process where it cannot write."""
+    write_bundle(conversion, tmp_path / "bundle")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    assert main(["build", str(tmp_path / "bundle"), "-o", str(tmp_path / "model.so")]) == 2
+    assert "error[cannot-write]: cannot write it: No space left on device" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["bundle"]
 
 
 def test_an_interrupt_is_told_even_where_tvm_makes_another_error_of_it(

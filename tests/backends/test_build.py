@@ -10,7 +10,7 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from corecast.backends import BuildError, RunError, Runner, build, host, unrunnable
+from corecast.backends import BuildError, RunError, Runner, build, host, pipeline, unrunnable
 from corecast.model import Target, find_target
 
 
@@ -94,10 +94,21 @@ def test_narrow_dtypes_that_the_cpu_can_run_do_run(cast_convolution: Callable[..
     np.testing.assert_array_equal(narrow, wide)
 
 
-def test_a_gpu_target_is_refused(four_convolutions: IRModule):
-    """Plans for a GPU are made and carried out; compiling for it is not done here."""
-    with pytest.raises(BuildError, match="for llvm only, and cuda:sm_80 is not"):
-        build(four_convolutions, find_target("cuda:sm_80"))
+@pytest.mark.parametrize(
+    ("found", "slug", "message"),
+    [
+        (None, "no-device", "TVM finds no CUDA device here, and cuda:sm_90a needs one"),
+        ("sm_80", "cannot-run-here", "is of sm_80, and code for cuda:sm_90a does not run on it"),
+    ],
+)
+def test_a_gpu_that_is_not_here_is_refused(
+    four_convolutions: IRModule, monkeypatch: pytest.MonkeyPatch, found: str | None, slug: str, message: str
+):
+    """Code for it can be built all the same; to run it is to be told what is missing."""
+    monkeypatch.setattr(pipeline, "device_arch", lambda: found)
+    with pytest.raises(BuildError, match=message) as caught:
+        build(four_convolutions, find_target("cuda:sm_90a"))
+    assert caught.value.problems[0].slug == slug
 
 
 def test_a_cpu_that_this_machine_is_not_is_refused(four_convolutions: IRModule, monkeypatch: pytest.MonkeyPatch):

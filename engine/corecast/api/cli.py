@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 from corecast.adapters.source import last_line
 from corecast.api import (
     bisecting,
+    building,
     calibrating,
     checking,
     converting,
@@ -62,6 +63,7 @@ app.command("verify")(verifying.verify)
 app.command("bisect")(bisecting.bisect_)
 app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
+app.command("build")(building.build)
 app.add_typer(recording.records_app, name="records")
 app.add_typer(sharing.recipes_app, name="recipes")
 app.command()(sharing.lock)

@@ -4,7 +4,7 @@ from corecast.backends.build import Executable, RunError, Runner, build
 from corecast.backends.exchange import exported, imported
 from corecast.backends.host import tvm_target
 from corecast.backends.measuring import Bench
-from corecast.backends.pipeline import BuildError, unrunnable
+from corecast.backends.pipeline import BuildError, uncompilable, unrunnable
 from corecast.backends.records import Known, Records, RecordsError, Trial, useless
 from corecast.backends.store import Key, Record, Store
 from corecast.backends.tasks import Task, TaskError, tasks
@@ -43,6 +43,7 @@ __all__ = [
     "tune",
     "tuners",
     "tvm_target",
+    "uncompilable",
     "unrunnable",
     "useless",
     "workloads",

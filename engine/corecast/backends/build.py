@@ -1,13 +1,15 @@
 """A module, a target and records in, something that runs on numpy arrays out.
 
-Parameters stay arguments of the compiled module: they are loaded once, and no weight is compiled in.
+Parameters stay arguments of what runs here: they are loaded once, and no weight is compiled in. Where the code shall go
+elsewhere, `compiled` binds them (see `artifact.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,9 @@ from tvm import relax, tirx
 from tvm.ir import IRModule, Var
 
 from corecast.backends.alone import layers_alone
-from corecast.backends.host import tvm_target
-from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable
+from corecast.backends.calls import kernels
+from corecast.backends.host import device_of, tvm_target
+from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable, with_threads
 from corecast.backends.records import Records
 from corecast.backends.schedules import Emitted, placed
 from corecast.backends.schedules.stored import code_of
@@ -36,12 +39,13 @@ class RunError(CorecastError):
 
 @dataclass(frozen=True)
 class Executable:
-    """A module compiled, the arguments that it takes in their order, and its kernels whose schedule is from records."""
+    """A module compiled, the arguments that it takes in their order, its kernels, and those scheduled from records."""
 
     module: IRModule
     code: relax.VMExecutable
     target: Target
     arguments: tuple[Var, ...]
+    kernels: tuple[str, ...]
     tuned: tuple[str, ...]
 
 
@@ -50,43 +54,61 @@ def build(module: IRModule, target: Target, records: Records | None = None) -> E
 
     Args:
         module: its `main` takes inputs and parameters as arguments.
-        target: where it shall run; this machine for now.
+        target: where it shall run, which is here.
         records: schedules to use for the kernels that they know; the others are TVM's unscheduled loops.
 
     Raises:
         BuildError: where the module could not run there, said before anything is compiled, or where TVM fails.
     """
-    if records is not None and records.target != target:
-        message = f"records for {records.target.name} cannot be used for {target.name}"
-        raise BuildError(Problem("foreign-records", message, help="tune for this target"))
     if problem := unrunnable(module, target):
         raise BuildError(problem)
     with doing("compiling", divisible=True):
         if one_by_one():
             try_each_layer(module, target)
-        try:
-            return _compiled(module, target, records)
-        except BuildError as error:
-            name = next((name for name, alone in layers_alone(module) if not _compiles(alone, target)), None)
-            raise (error.within(f"node {name}") if name else error) from error.__cause__
+        return compiled(module, target, records)
 
 
-def _compiled(module: IRModule, target: Target, records: Records | None = None) -> Executable:
+def compiled(
+    module: IRModule,
+    target: Target,
+    records: Records | None = None,
+    parameters: Mapping[str, Array] = MappingProxyType({}),
+) -> Executable:
+    """Compile a module for a target that need not be here, with some of its arguments bound to values.
+
+    They are bound at the end, so that kernels are those of records. Raises `BuildError` with the layer where TVM fails.
+    """
+    if records is not None and records.target != target:
+        message = f"records for {records.target.name} cannot be used for {target.name}"
+        raise BuildError(Problem("foreign-records", message, help="tune for this target"))
+    try:
+        return _compiled(module, target, records, parameters)
+    except BuildError as error:
+        name = next((name for name, alone in layers_alone(module) if not _compiles(alone, target)), None)
+        raise (error.within(f"node {name}") if name else error) from error.__cause__
+
+
+def _compiled(module: IRModule, target: Target, records: Records | None, parameters: Mapping[str, Array]) -> Executable:
     chip = tvm_target(target)
     try:
         legal = legalized(module, target)
         tuned = {} if records is None else _on_record(workloads(module, legal), records)
-        code = tvm.compile(placed(fused(grouped(legal)), tuned, chip), chip)
+        plain = fused(grouped(legal))
+        whole = with_threads(placed(plain, tuned, chip), target)
+        if parameters:
+            whole = relax.transform.BindParams("main", dict(parameters))(whole)
+        code = tvm.compile(whole, chip)
     except CorecastError:
         raise
     except Exception as error:  # TVM raises several kinds, none of them its own
         raise BuildError.from_tvm(error, target) from error
-    return Executable(module, code, target, tuple(module["main"].params), tuple(tuned))
+    arguments = tuple(var for var in module["main"].params if var.name not in parameters)
+    return Executable(module, code, target, arguments, tuple(kernels(plain)), tuple(tuned))
 
 
 def _compiles(module: IRModule, target: Target) -> bool:
     try:
-        _compiled(module, target)
+        _compiled(module, target, None, {})
     except BuildError:
         return False
     return True
@@ -105,7 +127,7 @@ class Runner:
 
     def __init__(self, executable: Executable, parameters: Mapping[str, Array]) -> None:
         """Load the parameters by name; the arguments that are no parameters are the inputs. Raises `RunError`."""
-        self._device = tvm.cpu()
+        self._device = device_of(executable.target)
         self._executable = executable
         self._machine = relax.VirtualMachine(executable.code, self._device)
         self._arguments = executable.arguments
@@ -134,6 +156,27 @@ class Runner:
         """The median time of one run over `repeats`, after one that does not count, without copies of inputs."""
         timer = self._machine.time_evaluator("main", self._device, number=1, repeat=repeats)
         return float(timer(*self._with_parameters(inputs)).median)
+
+    def loaded(self, *inputs: Array) -> Callable[[], None]:
+        """A function that runs once and waits for the device, on inputs that are loaded once. Raises `RunError`."""
+        arguments, main = self._with_parameters(inputs), self._machine["main"]
+
+        def run() -> None:
+            main(*arguments)
+            self._device.sync()
+
+        return run
+
+    def observed(self, *inputs: Array, instrument: Callable[..., None]) -> Callable[[], None]:
+        """The same on a machine of its own, which calls `instrument` before and after each call that it makes."""
+        machine = relax.VirtualMachine(self._executable.code, self._device)
+        machine.set_instrument(instrument)
+        arguments = self._with_parameters(inputs)
+        return lambda: machine["main"](*arguments) and None
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was asked for."""
+        self._device.sync()
 
     def _with_parameters(self, inputs: Sequence[Array]) -> list[Any]:
         if len(inputs) != len(self.inputs):

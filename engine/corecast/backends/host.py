@@ -117,6 +117,16 @@ def gpus() -> list[Gpu]:
     ]
 
 
+def device_of(target: Target) -> tvm.runtime.Device:
+    """Where code for a target runs: the CPU, or the first CUDA device."""
+    return tvm.cuda(0) if target.kind == "cuda" else tvm.cpu()
+
+
+def device_arch() -> str | None:
+    """The compute capability of the first CUDA device, as in `sm_90`; None where there is none."""
+    return next((gpu.arch for gpu in gpus()), None)
+
+
 def llvm_version() -> str | None:
     """The version of the LLVM that TVM was built with, or None: then it compiles nothing for a CPU."""
     version = tvm.get_global_func("target.llvm_version_major", allow_missing=True)

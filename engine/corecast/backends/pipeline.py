@@ -11,7 +11,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from corecast.backends.calls import dtypes_by_layer
-from corecast.backends.host import missing_flags, tvm_target
+from corecast.backends.host import device_arch, missing_flags, tvm_target
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 
@@ -30,12 +30,28 @@ def unrunnable(module: IRModule, target: Target) -> Problem | None:
 
     TVM does not say so: it aborts the process when it folds or runs such a module.
     """
-    if target.kind != "llvm":
-        message = f"modules are compiled and run for llvm only, and {target.name} is not"
-        return Problem("no-backend", message, help="take the target llvm")
-    if target.arch and (missing := missing_flags(target.arch)):
+    return _not_here(target) or uncompilable(module, target)
+
+
+def _not_here(target: Target) -> Problem | None:
+    """Why code for a target does not run on this machine."""
+    if target.kind == "cuda":
+        found = device_arch()
+        if found is None:
+            message = f"TVM finds no CUDA device here, and {target.name} needs one"
+            help = "build for it here (`corecast build --target`), and run it where there is one"
+            return Problem("no-device", message, help=help)
+        if found != str(target.arch).removesuffix("a"):
+            message = f"the CUDA device of this machine is of {found}, and code for {target.name} does not run on it"
+            return Problem("cannot-run-here", message, help="`corecast targets --here` says which target it is")
+    if target.arch and target.kind == "llvm" and (missing := missing_flags(target.arch)):
         message = f"this machine's CPU is no {target.arch}: it lacks {', '.join(missing)}"
         return Problem("cannot-run-here", message, help="take the target llvm, which is this machine")
+    return None
+
+
+def uncompilable(module: IRModule, target: Target) -> Problem | None:
+    """The first layer in a dtype in which code for the target would crash or be wrong, wherever it ran."""
     for layer, dtype in dtypes_by_layer(module["main"]):
         support = target.dtypes.get(dtype)
         if support is not None and support.level == "absent":
@@ -61,6 +77,19 @@ def legalized(module: IRModule, target: Target) -> IRModule:
 def grouped(legal: IRModule) -> IRModule:
     """A convolution and what follows it element by element in one function, still a chain of kernel calls inside."""
     return relax.transform.FuseOps()(legal)
+
+
+def with_threads(kernels: IRModule, target: Target) -> IRModule:
+    """For a GPU, where loops alone are no program: TVM's default schedules for the kernels that have none."""
+    if target.kind != "cuda":
+        return kernels
+    from tvm.s_tir import dlight
+
+    rules = dlight.gpu
+    with tvm_target(target):
+        return dlight.ApplyDefaultSchedule(
+            rules.Matmul(), rules.GEMV(), rules.Reduction(), rules.GeneralReduction(), rules.Fallback()
+        )(kernels)
 
 
 def fused(groups: IRModule) -> IRModule:

@@ -49,6 +49,8 @@ network (float[2,3,16,16] image) => (float[2,10] probabilities)
 SCRUBBED = [
     (re.compile(r"\(\d+\.\d s\)"), "(… s)"),
     (re.compile(r"\b\d+\.\d+ s;"), "… s;"),
+    (re.compile(r"\.so: \d+\.\d KiB"), ".so: … KiB"),
+    (re.compile(r"this is \d+\.\d+\.\d\S*\d"), "this is …"),
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:…"),
     # Another order of summation on another CPU moves the last digits.
     (re.compile(r"\d\.\d\de-\d\d (?=of the largest|is within)"), "… "),

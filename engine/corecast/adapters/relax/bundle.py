@@ -64,7 +64,9 @@ def _read_module(text: str, report: Report) -> Separated:
     try:
         module: Any = tvm.ir.load_json(text)
     except Exception as error:  # TVM raises whatever its reader met
-        raise ValueError("it is no module of this TVM") from error
+        here = version("apache-tvm")
+        written = "" if report.tvm == here else f": it was written with TVM {report.tvm}, and this is {here}"
+        raise ValueError(f"it is no module of this TVM{written}") from error
     if not isinstance(module, IRModule):
         raise ValueError(f"it holds a {type(module).__name__}, not a module")
     try:
