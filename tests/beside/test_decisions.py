@@ -22,7 +22,10 @@ TABLE = parse_table(
     return nn.relu#0
     """
 )
-REQUESTS = ["set layout HWNC", "set layout NHWC", "cast int8", "tune tensorcore", "tune tensorcore trials 3", "keep"]
+REQUESTS = [
+    *("set layout HWNC", "set layout NHWC", "cast int8", "tune tensorcore", "tune tensorcore trials 3", "keep"),
+    *("quantize uint8", "quantize int8", "quantize int8 asymmetric", "quantize int8 weights per_tensor"),
+]
 LAYERS = ["nn.conv2d", "nn.conv2d #0", "nn.conv2d #1..2", "nn.relu", "*"]
 rules = st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from(REQUESTS)), min_size=1, max_size=4)
 

@@ -11,17 +11,21 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from corecast.adapters.relax import Conversion, Model, apply, write_bundle
+from corecast.api.calibration import calibrate
 from corecast.api.conversion import verify_bundle
 from corecast.model import LayerTable, Target
 from corecast.plan import plan
-from corecast.recipe import Flat, Recipe
+from corecast.recipe import Flat, Quantize, Recipe
 from corecast.recipe.document import Document
 from corecast.recipe.lock import digest_of
 from corecast.recipe.packs import PackInfo, Validation
-from corecast.verify import Verification
+from corecast.verify import Verification, inputs_for
 
 # Where `verify` runs what it compares, unless it has to emulate it.
 HOST = "llvm"
+
+# Of the inputs that a plan is calibrated on which quantizes; `verify` compares on those of seed 0.
+SEEDS = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Proof:
 def prove(original: Model, prepared: Model, table: LayerTable, recipe: Recipe, target: Target | None = None) -> Proof:
     """Plan and convert a model as a recipe says, and compare it with what it was.
 
+    A plan that quantizes is calibrated on seeded inputs, none of which is compared.
+
     Args:
         original: as it was loaded or built, with weights.
         prepared: what `prepare` made of it.
@@ -60,7 +66,10 @@ def prove(original: Model, prepared: Model, table: LayerTable, recipe: Recipe, t
     Raises:
         CorecastError: where the recipe cannot be planned or carried out.
     """
-    conversion = apply(plan(recipe, table, target), prepared)
+    decided = plan(recipe, table, target)
+    quantizes = any(isinstance(edit, Quantize) for edit in decided.decided("dtype").values())
+    inputs = (inputs_for(table, seed) for seed in SEEDS)
+    conversion = apply(decided, prepared, calibrate(decided, prepared, inputs) if quantizes else None)
     with TemporaryDirectory() as folder:
         bundle = write_bundle(conversion, Path(folder, "bundle"))
         return Proof(conversion, verify_bundle(bundle, original))

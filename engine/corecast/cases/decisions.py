@@ -20,7 +20,7 @@ from corecast.cases.result import Finding
 from corecast.model import LayerTable
 from corecast.plan import Plan, PlannedLayer, compress
 from corecast.plan.ids import expand
-from corecast.recipe import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Tune
+from corecast.recipe import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Quantize, Tune
 
 UNTOUCHED = "untouched"
 
@@ -29,13 +29,14 @@ _LINE = re.compile(rf"(?P<todo>todo:\s*)?(?P<layers>{_IDS}(?:, *{_IDS})*)\s+(?P<
 _EDIT = re.compile(
     r"layout (?P<data>\w+), (?P<kernel>\w+)"
     r"|dtype (?P<dtype>\w+) -> (?P<accumulator>\w+)"
+    r"|quantize (?P<activations>u?int8)(?P<asymmetric> asymmetric)?(?P<per_tensor>, weights per tensor)?"
     r"|tune (?P<tuner>\w+)(?:, (?P<trials>\d+) trials)?"
     r"|keep (?P<property>layout|dtype|schedule)"
 )
 
 _HOW = (
-    "decisions are written `layout HWNC, HWOI`, `dtype int8 -> int32`, `tune tensorcore, 8 trials`, `keep layout`, "
-    "`keep` and `untouched`, with `;` between them"
+    "decisions are written `layout HWNC, HWOI`, `dtype int8 -> int32`, `quantize uint8`, `tune tensorcore, 8 trials`, "
+    "`keep layout`, `keep` and `untouched`, with `;` between them"
 )
 
 Decided = Mapping[Property, Edit]
@@ -90,8 +91,14 @@ def _edit(text: str, line: int) -> Edit:
     match = _EDIT.fullmatch(text)
     if match is None:
         raise DecisionsError(line, f"`{text}` is no decision; {_HOW}")
-    given = {name: value for name, value in match.groupdict().items() if value}
-    kinds: tuple[type[Edit], ...] = (ChangeLayout, ChangeDType, Tune, Keep)
+    given: dict[str, object] = {name: value for name, value in match.groupdict().items() if value}
+    if activations := given.get("activations"):
+        given = {
+            "activations": activations,
+            "symmetric": activations == "int8" and "asymmetric" not in given,
+            "weights": "per_tensor" if "per_tensor" in given else "per_channel",
+        }
+    kinds: tuple[type[Edit], ...] = (ChangeLayout, ChangeDType, Quantize, Tune, Keep)
     kind = next(kind for kind in kinds if given.keys() <= kind.model_fields.keys())
     try:
         return kind.model_validate(given)
