@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from corecast.model import Layer
-from corecast.plan.integers import Integers, Slot
+from corecast.plan.integers import Integers, Slot, value_of
 from corecast.quantization import Calibration
 
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -46,7 +46,7 @@ class Reference:
         self.floats = {(name, 0): array for name, array in inputs.items()}
         for layer in self.layers:
             self._run(layer)
-        return [self._float((operand.layer, operand.result)) for operand in self.integers.table.returns]
+        return [self._float(value_of(operand)) for operand in self.integers.table.returns]
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,12 +87,10 @@ class Reference:
             self._carry(layer)
         elif role is None:
             arrays = [
-                self.weights[item.parameter]
-                if item.parameter
-                else self._float((item.layer or item.argument, item.result))
+                self._float(value) if (value := value_of(item)) else self.weights[item.parameter]
                 for item in layer.operands
             ]
-            self.floats[layer.index, 0] = FLOATS[layer.op](*arrays)
+            self.floats[layer.index, 0] = FLOATS[layer.op](layer, arrays)
 
     def _sum(self, layer: Layer) -> None:
         slots = self.integers.reads[layer.index]
@@ -183,7 +181,8 @@ MOVES = {
 }
 
 FLOATS = {
-    "nn.relu": lambda data: np.maximum(data, np.float32(0)),
-    "add": np.add,
-    "negative": np.negative,
+    **MOVES,
+    "nn.relu": lambda _, arrays: np.maximum(arrays[0], np.float32(0)),
+    "add": lambda _, arrays: arrays[0] + arrays[1],
+    "negative": lambda _, arrays: -arrays[0],
 }

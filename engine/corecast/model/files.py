@@ -23,4 +23,5 @@ FormatVersion = Annotated[Literal[1], BeforeValidator(_known)]
 def first_objection(error: ValidationError) -> str:
     """The first entry that a model refuses, and why: `` `layers.0.hash`: Field required``."""
     first = error.errors(include_url=False)[0]
-    return f"`{'.'.join(map(str, first['loc']))}`: {first['msg'].removeprefix('Value error, ')}"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"`{'.'.join(map(str, first['loc']))}`: {message}" if first["loc"] else message

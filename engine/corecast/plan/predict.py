@@ -45,7 +45,7 @@ def foreseen_on_integers(table: LayerTable, decided: Decided) -> OnIntegers | No
     return OnIntegers(
         carried=found.carried,
         quantized=tuple(found.name(slot.value) for slot in found.quantized),
-        dequantized=tuple(found.name(value) for value in sorted(found.dequantized, key=str)),
+        dequantized=tuple(found.name(value) for value in found.dequantized),
     )
 
 

@@ -69,7 +69,7 @@ class Calibration(BaseModel):
     def check(self, table: LayerTable) -> None:
         """Raise `CalibrationError` where the ranges are those of another model."""
         if self.model.fingerprint != table.fingerprint:
-            message = f"this calibration was made for another model, {self.model.name}"
+            message = f"this calibration was made for another model, or for other shapes of it: {self.model.name}"
             help = "make it anew: `corecast calibrate RULES MODEL --data DIR -o calibration.json`"
             raise CalibrationError(Problem("calibration-mismatch", message, help=help, place=table.model))
 

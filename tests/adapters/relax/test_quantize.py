@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import networks
 import numpy as np
 import pytest
-from integer_reference import Reference
+from quantized import Quantized
 
 from corecast.adapters.relax import (
-    Conversion,
-    Model,
     RealisedError,
     apply,
     compile_plan,
@@ -22,9 +18,8 @@ from corecast.adapters.relax import (
 from corecast.adapters.relax.apply import realised
 from corecast.api.recipes import read_recipe
 from corecast.lang import Source
-from corecast.plan import Plan, plan
-from corecast.plan.integers import Integers, integers
-from corecast.quantization import Calibration, CalibrationError, Quantization, Range
+from corecast.plan import plan
+from corecast.quantization import CalibrationError, Quantization, Range
 from corecast.verify import difference, seeded_inputs
 
 # A stem, a residual block whose convolutions have biases, a pool, two branches that are joined, and a classifier.
@@ -51,46 +46,6 @@ nn.dense#0(reshape#0, %w6: float32 16x10) -> float32 2x10 @classifier
 add#3(nn.dense#0, %b6: float32 10) -> float32 2x10 @classifier_bias
 return add#3
 """
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A network that is prepared, planned and calibrated on two inputs."""
-
-    model: Model
-    plan: Plan
-    integers: Integers
-    calibration: Calibration
-
-    @classmethod
-    def of(cls, network: str, rules: str, **weights: np.ndarray) -> Quantized:
-        built = networks.model_of(network)
-        model = prepare(built.with_main(built.main, {**built.parameters, **weights}))
-        table = survey(model)
-        decided = plan(read_recipe(Source("case.rules", rules), table), table)
-        found = integers(table, decided.decided("dtype"))
-        return cls(model, decided, found, networks.calibrated(model, found))
-
-    def apply(self) -> Conversion:
-        return apply(self.plan, self.model, self.calibration)
-
-    def compared(self) -> float:
-        """Check that the converted network computes what the reference says on an input that calibration has not seen.
-
-        Returns the distance to the float network in decibels.
-        """
-        conversion = self.apply()
-        inputs = seeded_inputs(self.integers.table.arguments, 7)
-        converted = networks.run(conversion.converted, inputs)
-        expected = Reference(self.integers, self.calibration, self.model.parameters).run(inputs)
-        for have, want in zip(converted, expected, strict=True):
-            np.testing.assert_array_equal(have, want)
-        found, predicted = conversion.realised, self.plan.predicted
-        assert (found.layout_transforms, found.casts) == (predicted.layout_transforms, predicted.casts)
-        assert self.plan.integers is not None
-        assert found.quantized == len(self.plan.integers.quantized)
-        assert found.dequantized == len(self.plan.integers.dequantized)
-        return difference(networks.run(self.model, inputs), converted).snr_db
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Integers:
     made: Mapping[Value, Slot] = field(default_factory=dict)
     group: Mapping[Slot, int] = field(default_factory=dict)
     observed: Mapping[int, tuple[Value, ...]] = field(default_factory=dict)
-    dequantized: frozenset[Value] = frozenset()
+    dequantized: tuple[Value, ...] = ()
 
     @cached_property
     def quantized(self) -> tuple[Slot, ...]:

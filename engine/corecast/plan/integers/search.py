@@ -63,7 +63,7 @@ class _Search:
             made=made,
             group=group,
             observed=observed,
-            dequantized=frozenset(self._dequantized(made)),
+            dequantized=tuple(sorted(self._dequantized(made))),
         )
 
     # ── which layers ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -180,7 +180,7 @@ class _Search:
                 return True
         return False
 
-    def _dequantized(self, made: Mapping[Value, Slot]) -> Iterator[Value]:
+    def _dequantized(self, made: Mapping[Value, Slot]) -> Iterator[tuple[int, int]]:
         for index in self.roles:
             value = (index, 0)
             if index in self.biases or not self.readers[value]:
