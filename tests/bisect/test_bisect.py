@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from corecast.api.recipes import read_recipe
-from corecast.bisect import Bisection, ExceptionsError, Measured, bisect, changes, with_exceptions, without
+from corecast.bisect import Bisection, ExceptionsError, bisect, changes, with_exceptions, without
 from corecast.lang import Source, parse
 from corecast.lang.format import format
 from corecast.model import LayerTable, parse_table
 from corecast.plan import Plan, plan
 from corecast.recipe import Keep
-from corecast.verify import tolerance_of
+from corecast.verify import Measured, tolerance_of
 
 NETWORK = """
 image: float32 1x32x16x16

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, log10
 from pathlib import Path
 
 import bisected
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from corecast.api.isolated import Isolated, can_isolate
 from corecast.api.measuring import MeasureError, Measurer
 from corecast.api.supervisor import KilledError
-from corecast.bisect import Measured
 from corecast.plan import Plan
+from corecast.verify import Measured
 
 Array = NDArray[np.generic]
 
@@ -61,10 +61,10 @@ def test_what_dies_fails_and_the_next_is_measured() -> None:
     with Isolated(Measurer(Answers, seed=0)) as measure:
         found = [measure(that(does)) for does in ("runs", "SIGSEGV", "SIGABRT", "runs")]
         assert found == [
-            Measured(error=0.5),
+            Measured(error=0.5, snr_db=10 * log10(4)),
             Measured(error=inf, reason="native code died of SIGSEGV"),
             Measured(error=inf, reason="native code died of SIGABRT"),
-            Measured(error=0.5),
+            Measured(error=0.5, snr_db=10 * log10(4)),
         ]
         assert measure.compared == "what it does"
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from corecast.adapters.door import Adapter
 from corecast.api.evidence import Given
 from corecast.api.isolated import Isolated, can_isolate
 from corecast.api.library import find_recipe, library
 from corecast.api.measuring import Measurer
 from corecast.api.options import (
+    CalibrationPath,
     DataPath,
     FunctionName,
     IrName,
@@ -31,14 +31,14 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
-    load_prepared,
+    calibration_in,
     parse_params,
-    parse_shapes,
-    taken_as,
     target_of,
     write_whole,
 )
+from corecast.api.ranges import ranges_for
 from corecast.api.recipes import read_recipe
+from corecast.api.running import read_to_run
 from corecast.bisect import Bisection, Probe, bisect, exceptions, with_exceptions
 from corecast.lang import Problem, Source
 from corecast.model import LayerTable
@@ -68,6 +68,7 @@ def bisect_(
     data: DataPath = None,
     labels: LabelsPath = None,
     metric: MetricName = None,
+    calibration: CalibrationPath = None,
     seed: Annotated[int, typer.Option(help="Of the inputs, where there is no data.")] = 0,
     target: TargetName = None,
     param: Params = None,
@@ -83,7 +84,7 @@ def bisect_(
     if output and output.exists():
         help = "name another file; corecast overwrites no rules"
         raise UsageError(Problem("output-exists", "it exists already", help=help, place=str(output)))
-    adapter, prepared, pair_of = _read(model, weights, shape, function, ir, reporter)
+    adapter, prepared, pair_of = read_to_run("bisect", model, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     given = parse_params(param)
 
@@ -93,9 +94,10 @@ def bisect_(
     decided = replan(rules)
     asked = Given(seed, data, labels, metric)
     evidence = asked.evidence(table)
+    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, data)
     bounds = _bounds(decided) if tolerance is None else ()
     measurer = Measurer(
-        lambda plan: pair_of(adapter.apply(plan, prepared).converted, whole=asked.is_by_metric),
+        lambda plan: pair_of(adapter.apply(plan, prepared, ranges.of(plan)).converted, whole=asked.is_by_metric),
         seed,
         evidence=evidence,
         bounds=bounds,
@@ -127,29 +129,6 @@ def bisect_(
         reporter.note(f"{output} was not written: no exception is {why}")
     if found.outcome != "passes":
         raise typer.Exit(1)
-
-
-def _read(
-    path: str,
-    weights: str | None,
-    shapes: list[str] | None,
-    function: str | None,
-    ir: str | None,
-    reporter: Reporter,
-) -> tuple[Adapter[Any], Any, Callable[..., Any]]:
-    """The adapter of a model, the model fit for conversion, and what pairs a converted one with the original."""
-    taken = taken_as(path, ir)
-    if taken == "relay" or ir not in (None, taken):
-        message = f"`corecast bisect` runs no Relay modules, and {path} is taken as `{ir or taken}`"
-        raise UsageError(Problem("other-ir", message, help="plan it here, and run it with its own toolchain"))
-    adapter, prepared = load_prepared(path, weights, shapes, function, ir, reporter)
-    if taken != "relax":
-        return adapter, prepared, partial(adapter.compared, prepared)
-    from corecast.adapters.relax import load
-    from corecast.api.comparing import Pair
-
-    original = load(path, weights=weights, shapes=parse_shapes(shapes), function=function)
-    return adapter, prepared, partial(Pair.of, original)
 
 
 def _bounds(plan: Plan) -> tuple[Bound, ...]:

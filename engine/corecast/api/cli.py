@@ -30,6 +30,7 @@ from corecast.api import (
     reading,
     recording,
     scaffold,
+    searching,
     sharing,
     targets,
     testing,
@@ -61,6 +62,7 @@ app.command("calibrate")(calibrating.calibrate_)
 app.command("apply")(converting.apply_)
 app.command("verify")(verifying.verify)
 app.command("bisect")(bisecting.bisect_)
+app.command("search")(searching.search_)
 app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
 app.command("build")(building.build)

@@ -22,6 +22,7 @@ from corecast.adapters.toolchain import refuse_other_ir
 from corecast.adapters.whole import clear_abandoned, whole_file
 from corecast.api.options import (
     BundlePath,
+    CalibrationPath,
     FunctionName,
     Packs,
     Params,
@@ -60,10 +61,7 @@ def apply_(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make, or OUT.onnx.", metavar="BUNDLE")],
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Carry out this plan instead of making one.")] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help="The ranges for what is quantized, as `corecast calibrate` wrote them.", metavar="FILE"),
-    ] = None,
+    calibration: CalibrationPath = None,
     target: TargetName = None,
     param: Params = None,
     packs: Packs = None,

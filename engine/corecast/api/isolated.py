@@ -15,10 +15,10 @@ from types import TracebackType
 
 from corecast.api.measuring import MeasureError, Measurer
 from corecast.api.supervisor import CRASHES, KilledError
-from corecast.bisect import Measured
 from corecast.lang import CorecastError, Problem
 from corecast.plan import Plan
 from corecast.report.activity import is_supervised
+from corecast.verify import Measured
 
 # What was measured and what was compared; or what is wrong with the original.
 _Answer = tuple[Measured, str] | list[Problem]

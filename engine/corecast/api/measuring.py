@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corecast.adapters.proof import Compared
-from corecast.bisect import Measured
 from corecast.lang import CorecastError, Problem
 from corecast.plan import Plan
 from corecast.recipe import Bound
-from corecast.verify import Comparison, Evidence, ScoreError, Scorer, Whole, measured
+from corecast.verify import Comparison, Evidence, Measured, ScoreError, Scorer, Whole, measured
 from corecast.verify.evidence import answers
 from corecast.verify.measure import not_finite
 
@@ -78,15 +77,18 @@ class Measurer:
         comparison = Comparison()
         for one, other in zip(reference, outputs, strict=True):
             comparison.add(one, other)
+        found = comparison.difference
         if not self._bounds:
-            return Measured(error=comparison.difference.max_relative)
-        values = measured(comparison.difference, scorer.compare(reference, outputs) if scorer else None)
+            return Measured(error=found.max_relative, snr_db=found.snr_db)
+        values = measured(found, scorer.compare(reference, outputs) if scorer else None)
         if unknown := [bound for bound in self._bounds if bound.metric not in values]:
             message = f"{unknown[0]} cannot be judged by what was given"
             help = "an accuracy takes labels (`--labels`) or a metric between 0 and 1 (`--metric`), and data (`--data`)"
             raise ScoreError(Problem("cannot-judge", message, help=help))
         told = ", ".join(f"{bound.metric} {bound.spell(values[bound.metric])}" for bound in self._bounds)
-        return Measured(error=max(bound.spent(values[bound.metric]) for bound in self._bounds), told=told)
+        return Measured(
+            error=max(bound.spent(values[bound.metric]) for bound in self._bounds), told=told, snr_db=found.snr_db
+        )
 
     def _reference(self, pair: Compared) -> tuple[Evidence, list[Sequence[Array]]]:
         if pair.is_cut not in self._references:

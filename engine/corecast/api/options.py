@@ -52,6 +52,12 @@ MetricName = Annotated[
     str | None,
     typer.Option("--metric", help="Score outputs and labels with a function of yours, more is better: my_metrics:f1."),
 ]
+CalibrationPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration", help="The ranges for what is quantized, as `corecast calibrate` wrote them.", metavar="FILE"
+    ),
+]
 Weights = Annotated[
     str | None, typer.Option(help="Fill the weights with seeded random values of a sane scale: random:SEED.")
 ]

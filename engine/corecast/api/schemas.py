@@ -20,6 +20,7 @@ from corecast.cases import CaseResult
 from corecast.model import Count, LayerTable, Target
 from corecast.plan import Explanation, Names, Plan, PlanDiff
 from corecast.quantization import Calibration
+from corecast.search import Found
 from corecast.verify import Verification
 
 PRINTED: dict[str, Any] = {
@@ -37,6 +38,7 @@ PRINTED: dict[str, Any] = {
     "recipes": list[PrintedPack],
     "targets": list[Target],
     "targets-here": ThisMachine,
+    "search": Found,
     "test": list[CaseResult],
     "verify": Verification,
 }

@@ -1,6 +1,6 @@
 """A failing recipe in, the decisions that break it out, and the recipe with exceptions for them. No IR in here."""
 
-from corecast.bisect.bisection import Bisection, LeftOut, Measure, Measured, Probe, Ranked, bisect
+from corecast.bisect.bisection import Bisection, LeftOut, Measure, Probe, Ranked, bisect
 from corecast.bisect.changes import Change, changes, without
 from corecast.bisect.exceptions import ExceptionsError, exceptions, with_exceptions
 
@@ -10,7 +10,6 @@ __all__ = [
     "ExceptionsError",
     "LeftOut",
     "Measure",
-    "Measured",
     "Probe",
     "Ranked",
     "bisect",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from math import isfinite
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -13,36 +12,10 @@ from corecast.bisect.search import Found, Outcome, search
 from corecast.plan import Plan
 from corecast.plan.plan import Placed
 from corecast.recipe import Bound, Property
-from corecast.verify import tolerance_of
-from corecast.verify.measure import Extended
+from corecast.verify import Measured, tolerance_of
 
 # For so many of the decisions that are left out the error without each of them is measured.
 MOST_TOLD = 16
-
-
-class Measured(BaseModel):
-    """The error of a plan, relative to the largest output as `verify` has it; infinite where it gives no numbers.
-
-    Where a recipe expects something of the answers, it is the largest share that is used up of what is allowed, and
-    `told` the metrics that were expected. `reason` says why there are no numbers: the plan cannot be carried out,
-    compiled or run, or not all its outputs are numbers.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
-
-    error: Extended
-    reason: str | None = None
-    told: str | None = None
-
-    @property
-    def text(self) -> str:
-        """What was measured, and of what: `error 1.2e-03`, `cosine 0.998`."""
-        return self.told or f"error {self}"
-
-    def __str__(self) -> str:
-        if self.told:
-            return self.told
-        return f"{self.error:.2e}" if isfinite(self.error) else "infinite"
 
 
 class LeftOut(Placed):

@@ -16,9 +16,9 @@ from corecast.bisect.changes import EXCEPTIONS, Change, changes
 from corecast.lang import CorecastError, Problem, Source, parse
 from corecast.lang.format import format
 from corecast.lang.nodes import Rule, RuleFile
-from corecast.lang.spell import format_value, quoted
-from corecast.model import Layer, LayerTable
-from corecast.plan import Plan, compress
+from corecast.model import LayerTable
+from corecast.plan import Plan
+from corecast.plan.naming import naming
 from corecast.recipe import PROPERTIES, Property
 
 Replan = Callable[[Source], Plan]
@@ -132,7 +132,7 @@ def _rules(
     insist = " even if skipped" if insisting else ""
     for (names, layers), rule in zip(alike.items(), free, strict=False):
         yield f"rule {rule}"
-        yield f"  match {_selector([table.by_id[layer] for layer in layers], table)}"
+        yield f"  match {naming([table.by_id[layer] for layer in layers], table)}"
         yield from (f"  keep {name}{insist}" for name in names)
 
 
@@ -141,35 +141,3 @@ def _remark(item: LeftOut) -> str:
     alone = f"{item.layer}{name}: {item.edit} by {item.rule}, {item.place}: {item.alone.text} with it alone"
     text = f"{alone}, {item.without} with all others" if item.without else alone
     return " ".join(text.split())  # a name may hold what ends a line
-
-
-def _selector(layers: Iterable[Layer], table: LayerTable) -> str:
-    """What names these layers and no others: by their weights where those are their own, by nodes, else by places."""
-    by_op: defaultdict[str, list[Layer]] = defaultdict(list)
-    for layer in layers:
-        by_op[layer.op].append(layer)
-    parts = [part for op, found in by_op.items() for part in _of_op(op, found, table)]
-    return parts[0] if len(parts) == 1 else " or ".join(f"({part})" for part in parts)
-
-
-def _of_op(op: str, layers: Iterable[Layer], table: LayerTable) -> Iterator[str]:
-    said: dict[str, list[str]] = {"name": [], "source": []}
-    places = []
-    for layer in layers:
-        if layer.name and _can_be_said(layer.name) and sum(item.name == layer.name for item in table.by_op[op]) == 1:
-            said["name"].append(layer.name)
-        elif layer.source and _can_be_said(layer.source):
-            said["source"].append(layer.source)
-        else:
-            places.append(layer.id)
-    for word, texts in said.items():
-        if len(texts) == 1:
-            yield f"{op} where {word} == {quoted(texts[0])}"
-        elif texts:
-            yield f"{op} where {word} in {{{', '.join(map(format_value, texts))}}}"
-    if places:
-        yield " or ".join(run.replace("#", " #") for run in compress(places).split(", "))
-
-
-def _can_be_said(text: str) -> bool:
-    return "\n" not in text

@@ -5,6 +5,7 @@ from corecast.verify.inputs import InputError, check_inputs, inputs_for, seeded_
 from corecast.verify.judge import Judged, bounds_of, is_forgiving, judge, measured, tolerance_of
 from corecast.verify.layers import LayerError, compare_layers, layer_errors
 from corecast.verify.measure import Comparison, Difference, difference
+from corecast.verify.outcome import Measured
 from corecast.verify.score import Score, ScoreError, Scorer, by_metric, top1
 from corecast.verify.verify import Verification, verify
 
@@ -15,6 +16,7 @@ __all__ = [
     "InputError",
     "Judged",
     "LayerError",
+    "Measured",
     "Score",
     "ScoreError",
     "Scorer",

@@ -1,0 +1,52 @@
+"""Plans that quantize, and data or a calibration in; for each plan the ranges that it needs out, each observed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from corecast.model import LayerTable
+from corecast.plan import Plan
+from corecast.plan.integers import integers
+from corecast.quantization import Calibration
+
+
+class Ranges:
+    """A calibration that grows with the plans that are tried: each may make integers of values that none before did."""
+
+    def __init__(
+        self,
+        table: LayerTable,
+        given: Calibration | None = None,
+        calibrate: Callable[[Plan], Calibration] | None = None,
+    ):
+        """Make ready; nothing is run yet.
+
+        Args:
+            table: the layers of the model.
+            given: ranges that are known already.
+            calibrate: observes those that a plan needs; without it, a plan that needs others cannot be carried out.
+        """
+        self._table = table
+        self._known = given
+        self._calibrate = calibrate
+
+    def of(self, plan: Plan) -> Calibration | None:
+        """The ranges for a plan, or what is known of them; None where there is nothing. Raises as `calibrate` does."""
+        needed = set(integers(self._table, plan.decided("dtype")).to_observe)
+        known = self._known.ranges if self._known else {}
+        if self._calibrate is not None and needed - known.keys():
+            found = self._calibrate(plan)
+            self._known = found.model_copy(update={"ranges": {**found.ranges, **known}})
+        return self._known if needed else None
+
+
+def ranges_for(
+    adapter: Any, model: Any, table: LayerTable, given: Calibration | None, data: Any, method: str = "percentile"
+) -> Ranges:
+    """The ranges of a model's values: those given, and where there is data those that it shows."""
+    if data is None or adapter.ir != "relax":
+        return Ranges(table, given)
+    from corecast.api.calibration import calibrate
+
+    return Ranges(table, given, lambda plan: calibrate(plan, model, data, method=method))

@@ -1,0 +1,143 @@
+"""The command `search`: a model, a target and a budget in, the rules with the cheapest dtypes that keep it out."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corecast.api.evidence import Given
+from corecast.api.isolated import Isolated, can_isolate
+from corecast.api.measuring import Measurer
+from corecast.api.options import (
+    CalibrationPath,
+    DataPath,
+    FunctionName,
+    IrName,
+    Json,
+    LabelsPath,
+    MetricName,
+    ModelPath,
+    Shapes,
+    UsageError,
+    Weights,
+    calibration_in,
+    write_whole,
+)
+from corecast.api.ranges import ranges_for
+from corecast.api.recipes import read_recipe
+from corecast.api.running import read_to_run
+from corecast.lang import Problem, Source
+from corecast.model import find_target
+from corecast.plan import Plan, trial
+from corecast.plan import plan as make_plan
+from corecast.recipe import read_bound
+from corecast.report import Reporter
+from corecast.report.activity import doing
+from corecast.search import Found, Tried, candidates, rules_of, search
+
+# What is tried where nothing else is asked for, each where the target is native in it.
+REQUESTS = ("quantize int8", "cast float8_e4m3", "cast float16", "cast bfloat16")
+
+
+def search_(
+    model: ModelPath,
+    target: Annotated[str, typer.Option("--target", help="What it is for: cuda:sm_90a, llvm.", metavar="TARGET")],
+    budget: Annotated[
+        list[str],
+        typer.Option("--budget", help="What has to hold of the answers: 'accuracy drop <= 0.5%'. Repeatable."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the rules here.", metavar="FOUND.rules")
+    ] = None,
+    request: Annotated[
+        list[str] | None,
+        typer.Option("--try", help=f"A request to try, instead of {', '.join(REQUESTS)}. Repeatable."),
+    ] = None,
+    data: DataPath = None,
+    labels: LabelsPath = None,
+    metric: MetricName = None,
+    calibration: CalibrationPath = None,
+    seed: Annotated[int, typer.Option(help="Of the inputs, where there is no data.")] = 0,
+    weights: Weights = None,
+    shape: Shapes = None,
+    function: FunctionName = None,
+    ir: IrName = None,
+    json_: Json = False,
+) -> None:
+    """Measure what each layer loses in each dtype, and write the cheapest rules that keep a budget of lost answers."""
+    reporter = Reporter()
+    if output and output.exists():
+        help = "name another file; corecast overwrites no rules"
+        raise UsageError(Problem("output-exists", "it exists already", help=help, place=str(output)))
+    bounds = [read_bound(text) for text in budget]
+    chip = find_target(target)
+    adapter, prepared, pair_of = read_to_run("search", model, weights, shape, function, ir, reporter)
+    table = adapter.survey(prepared)
+    given = Given(seed, data, labels, metric)
+    evidence = given.evidence(table)
+    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, data)
+
+    def tried(text: str) -> Plan:
+        return trial(read_recipe(Source("search.rules", text), table), table, chip)[0]
+
+    def planned(text: str) -> Plan:
+        return make_plan(read_recipe(Source("found.rules", text), table), table, chip)
+
+    has_ranges = adapter.ir == "relax" and bool(data or calibration)
+    requests = request or [item for item in REQUESTS if has_ranges or not item.startswith("quantize")]
+    choices = candidates(table, chip, requests, tried)
+    if not request and not has_ranges:
+        reporter.note(
+            "nothing is quantized: that takes `--data DIR` to calibrate on, and a model that TVM has imported"
+        )
+    for text, reason in choices.declined.items() if choices.of else ():
+        reporter.note(f"`{text}` is no candidate: {reason}")
+    measurer = Measurer(
+        lambda plan: pair_of(adapter.apply(plan, prepared, ranges.of(plan)).converted, whole=given.is_by_metric),
+        seed,
+        evidence=evidence,
+        bounds=bounds,
+    )
+    alone = Isolated(measurer) if can_isolate() else nullcontext(measurer)
+    with alone as measure, reporter.progress("search") as progress, doing(f"search {table.model}"):
+
+        def show(tried: Tried) -> None:
+            progress("probes", tried.number, tried.about, f"{tried.what}: {tried.measured.text}")
+
+        found = search(
+            choices,
+            bounds,
+            measure,
+            seed=seed,
+            compared=lambda: measure.compared,
+            inputs=evidence.told,
+            on_try=show,
+        )
+    text = rules_of(found, table, planned)
+    if json_:
+        reporter.json(found.model_dump_json(indent=2))
+    else:
+        reporter.text(_said(found))
+        if output is None:
+            reporter.text(f"\n{text}")
+    if output:
+        write_whole(output, text)
+        reporter.note(f"wrote {output}")
+    if any((item.request or "").startswith("quantize") for item in found.chosen) and not calibration:
+        name = output or "FOUND.rules"
+        reporter.note(f"next: `corecast calibrate {name} {model} --target {target} --data {data} -o calibration.json`")
+
+
+def _said(found: Found) -> str:
+    changed = [item.request for item in found.chosen if item.request]
+    requests = ", ".join(f"{changed.count(request)} {request}" for request in dict.fromkeys(changed)) or "none changed"
+    lines = [
+        f"{found.model} for {found.target}: {found.whole.text}, where {', '.join(map(str, found.budget))} is asked",
+        f"  layers    {len(found.chosen)} with a choice: {requests}",
+        f"  cost      {found.cost:.1%} of what it was, by operations over the target's rates",
+        f"  compared  {found.compared}, {found.inputs or f'inputs of seed {found.seed}'}; {found.probes} probes",
+    ]
+    return "\n".join(lines)
