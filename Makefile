@@ -42,7 +42,7 @@ test: $(ready) test-lint test-relay ## lint, check types and layers, then run th
 
 # PyTorch and transformers are gigabytes that nothing else needs: they have an environment of their own.
 test-all: $(all)/ready ## convert every model of docs/models.md, in .venv-all with PyTorch: an hour or more
-	@$(all)/bin/python -m pytest -q -n 2 --dist worksteal --all-models tests/models tests/adapters/relax/test_exported.py
+	@$(all)/bin/python -m pytest -q -n 2 --dist worksteal --all-models tests/models tests/adapters/relax/test_exported.py tests/examples
 
 recipes: $(all)/ready ## prove the shared recipes on real networks, in .venv-all; writes docs/recipes.md and their pack.yaml
 	@$(all)/bin/python tests/models/proof.py

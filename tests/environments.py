@@ -20,9 +20,9 @@ class Installed:
     environment: Path
     folder: Path
 
-    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment."""
-        return _run([str(self.environment / "bin" / command), *arguments], self.folder)
+    def run(self, command: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment, in its own folder or another one."""
+        return _run([str(self.environment / "bin" / command), *arguments], folder or self.folder)
 
     def python(self, code: str) -> str:
         """Run code in isolation and return what it printed."""

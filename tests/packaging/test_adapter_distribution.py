@@ -6,22 +6,31 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from environments import Installed
 
 TAPE = Path(__file__).parents[2] / "examples" / "tape_adapter"
 
 RULES = "match nn.dense where fan_in > 4\n  cast float16\n"
 
 
+class Site(NamedTuple):
+    """A Python with the wheel, and folders in which other distributions are installed beside it."""
+
+    python: Path
+    folders: tuple[Path, ...]
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the example was installed into, by the installed build backend and without a network."""
+def site(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The wheel, and the example, built by the installed backend and without a network."""
     folder = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     done = subprocess.run([*pip, "--target", str(folder), str(TAPE)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder
+    return Site(installed.environment / "bin" / "python", (folder,))
 
 
 @pytest.fixture
@@ -31,14 +40,14 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+def run(site: Site, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(map(str, site.folders))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", *arguments]
+    command = [str(site.python), "-m", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def corecast(site: Path, folder: Path, *arguments: str) -> str:
+def corecast(site: Site, folder: Path, *arguments: str) -> str:
     done = run(site, folder, "corecast.api", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -57,7 +66,7 @@ def test_the_example_is_short_enough_to_be_read() -> None:
     assert len(lines) <= 150
 
 
-def test_a_model_of_another_toolchain_goes_through_the_command_line(site: Path, here: Path) -> None:
+def test_a_model_of_another_toolchain_goes_through_the_command_line(site: Site, here: Path) -> None:
     """From layers to a converted file, which is a model again; `fan_in` is a word that the distribution adds."""
     assert "nn.dense#2" in corecast(site, here, "layers", "net.tape")
     assert "2 of 4 layers change" in corecast(site, here, "plan", "half.rules", "net.tape", "-o", "plan.yaml")
@@ -71,14 +80,14 @@ def test_a_model_of_another_toolchain_goes_through_the_command_line(site: Path, 
     assert (here / "out.npz").is_file()
 
 
-def test_a_recipe_that_breaks_a_model_of_another_toolchain_is_bisected(site: Path, here: Path) -> None:
+def test_a_recipe_that_breaks_a_model_of_another_toolchain_is_bisected(site: Site, here: Path) -> None:
     """Each probe is converted and run by the adapter."""
     done = run(site, here, "corecast.api", "bisect", "half.rules", "net.tape", "--tolerance", "1e-7")
     assert done.returncode == 1, done.stderr
     assert "half.rules on net.tape fails" in done.stdout
 
 
-def test_a_converted_file_is_proven_against_its_own_original(site: Path, here: Path) -> None:
+def test_a_converted_file_is_proven_against_its_own_original(site: Site, here: Path) -> None:
     """Another file in its place is told, and so is a tape that Corecast never wrote."""
     corecast(site, here, "apply", "half.rules", "net.tape", "-o", "out.tape")
     assert (here / "net.tape").rename(here / "moved.tape")
@@ -126,22 +135,22 @@ class Shout(KeepAsIs):
     ],
 )
 def test_a_fault_of_an_extension_is_told_as_its_own(
-    site: Path, here: Path, tmp_path: Path, group: str, point: str, rules: str, ir: str, called: str
+    site: Site, here: Path, tmp_path: Path, group: str, point: str, rules: str, ir: str, called: str
 ) -> None:
     """With the distribution and the function that was called, and the traceback above it for its makers."""
     other = tmp_path / "other"
     distribution(other, "acme", group, point)
     (other / "acme.py").write_text(FAULTY, encoding="utf-8")
     (here / "own.rules").write_text(rules, encoding="utf-8")
-    path = Path(os.pathsep.join([str(other), str(site)]))
-    done = run(path, here, "corecast.api", "plan", "own.rules", "net.tape", "--ir", ir)
+    both = site._replace(folders=(other, *site.folders))
+    done = run(both, here, "corecast.api", "plan", "own.rules", "net.tape", "--ir", ir)
     assert done.returncode == 3, done.stderr
     assert f"error[broken-extension]: `{called}`, which acme 1.0 adds, raised AttributeError: " in done.stderr
     assert "Traceback" in done.stderr
     assert "error[internal]" not in done.stderr
 
 
-def test_what_the_adapter_does_not_take_is_refused(site: Path, here: Path) -> None:
+def test_what_the_adapter_does_not_take_is_refused(site: Site, here: Path) -> None:
     """An option that its models are not read with, a file in the way, an IR that nobody has an adapter for."""
     (here / "out.tape").write_text("mine", encoding="utf-8")
     for arguments, message in [
@@ -158,7 +167,7 @@ def test_what_the_adapter_does_not_take_is_refused(site: Path, here: Path) -> No
     assert (here / "out.tape").read_text(encoding="utf-8") == "mine"
 
 
-def test_the_adapter_passes_the_conformance_kit(site: Path, tmp_path: Path) -> None:
+def test_the_adapter_passes_the_conformance_kit(site: Site, tmp_path: Path) -> None:
     """As its own project would run it."""
     done = run(site, tmp_path, "pytest", "-q", "-p", "no:cacheprovider", str(TAPE / "test_tape_corecast.py"))
     assert done.returncode == 0, done.stdout
@@ -184,7 +193,7 @@ def test_the_adapter_passes_the_conformance_kit(site: Path, tmp_path: Path) -> N
     ],
 )
 def test_a_name_with_two_owners_is_told_with_both(
-    site: Path, here: Path, tmp_path: Path, group: str, point: str, message: str
+    site: Site, here: Path, tmp_path: Path, group: str, point: str, message: str
 ) -> None:
     """Whichever was installed first; and what cannot be loaded is told with its owner."""
     other = tmp_path / "other"
@@ -194,8 +203,8 @@ def test_a_name_with_two_owners_is_told_with_both(
         "corecast.predicates": "from corecast.recipe import predicate\n\n@predicate\ndef fan_in(layer): ...\n",
     }
     (other / "acme.py").write_text(words.get(group, ""), encoding="utf-8")
-    path = Path(os.pathsep.join([str(other), str(site)]))
-    done = run(path, here, "corecast.api", "plan", "half.rules", "net.tape")
+    both = site._replace(folders=(other, *site.folders))
+    done = run(both, here, "corecast.api", "plan", "half.rules", "net.tape")
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     if "two distributions" in message:

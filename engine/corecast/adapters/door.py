@@ -29,7 +29,7 @@ from corecast.lang.problems import CorecastError, Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.plan.predict import predict
-from corecast.recipe import ExtensionError, installed, loaded, unknown
+from corecast.recipe import ExtensionError, installed, loaded, named, unknown
 from corecast.recipe.installed import OURS
 from corecast.verify import LayerError
 from corecast.verify.evidence import Batch
@@ -247,12 +247,7 @@ def installed_adapters() -> dict[str, tuple[str, EntryPoint]]:
 
     Raises `ExtensionError` that names both owners where a name has two.
     """
-    found: dict[str, tuple[str, EntryPoint]] = {}
-    for owner, point in [*((OURS, point) for point in _OWN), *installed(GROUP)]:
-        if point.name in found:
-            raise ExtensionError.taken(f"the adapter `{point.name}`", found[point.name][0], owner)
-        found[point.name] = owner, point
-    return found
+    return named("the adapter", [*((OURS, point) for point in _OWN), *installed(GROUP)])
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what `--json` prints, and of the calibration file.
+"""The JSON Schemas of what `--json` prints, and of files that are JSON: calibrations, and reports of conversions.
 
 `python -m corecast.api.schemas FOLDER` writes one file for each.
 """
@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from corecast.adapters.bundle import Report as BundleReport
+from corecast.adapters.converted import Report as FileReport
 from corecast.api.doctor import Finding as DoctorFinding
 from corecast.api.printed import Finding, PrintedPack, PrintedPass
 from corecast.api.targets import ThisMachine
@@ -36,6 +38,8 @@ PRINTED: dict[str, Any] = {
     "plan": Plan,
     "plan-diff": PlanDiff,
     "recipes": list[PrintedPack],
+    "report": BundleReport,
+    "report-in-file": FileReport,
     "targets": list[Target],
     "targets-here": ThisMachine,
     "search": Found,

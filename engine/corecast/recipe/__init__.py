@@ -2,7 +2,7 @@
 
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Quantize, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
-from corecast.recipe.installed import ExtensionError, installed, loaded
+from corecast.recipe.installed import ExtensionError, installed, loaded, named
 from corecast.recipe.metrics import METRICS, Bound, Expectation, Metric, read_bound
 from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
@@ -65,6 +65,7 @@ __all__ = [
     "flatten",
     "installed",
     "loaded",
+    "named",
     "placed_predicate",
     "predicate",
     "predicate_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from corecast.lang.problems import CorecastError, Problem
@@ -30,6 +30,19 @@ def installed(group: str) -> Iterator[tuple[str, EntryPoint]]:
 
     for point in entry_points(group=group):
         yield f"{point.dist.name} {point.dist.version}" if point.dist else point.value, point
+
+
+def named(what: str, points: Iterable[tuple[str, EntryPoint]]) -> dict[str, tuple[str, EntryPoint]]:
+    """Entry points with their owners, by their names, in the same order.
+
+    Raises `ExtensionError` that names both owners where a name has two; `what` is what it names: `the tuner`.
+    """
+    found: dict[str, tuple[str, EntryPoint]] = {}
+    for owner, point in points:
+        if point.name in found:
+            raise ExtensionError.taken(f"{what} `{point.name}`", found[point.name][0], owner)
+        found[point.name] = owner, point
+    return found
 
 
 def our_groups() -> list[str]:

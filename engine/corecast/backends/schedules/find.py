@@ -9,7 +9,7 @@ from corecast.backends.schedules.family import Family, ScheduleError
 from corecast.backends.workloads import Workload
 from corecast.lang.problems import Problem
 from corecast.model import Target
-from corecast.recipe import ExtensionError, installed, loaded, unknown
+from corecast.recipe import ExtensionError, installed, loaded, named, unknown
 from corecast.recipe.installed import OURS
 
 GROUP = "corecast.schedules"
@@ -23,11 +23,7 @@ def families() -> tuple[Family, ...]:
 
     Raises `ExtensionError` where a name has two owners, or where what is named is no family.
     """
-    found: dict[str, tuple[str, EntryPoint]] = {}
-    for owner, point in [*installed(GROUP), *((OURS, point) for point in _OWN)]:
-        if point.name in found:
-            raise ExtensionError.taken(f"the schedule family `{point.name}`", found[point.name][0], owner)
-        found[point.name] = owner, point
+    found = named("the schedule family", [*installed(GROUP), *((OURS, point) for point in _OWN)])
     return tuple(_family(owner, point) for owner, point in found.values())
 
 

@@ -9,7 +9,7 @@ from corecast.backends.tuners.tuner import Tuner, TunerError
 from corecast.backends.workloads import Workload
 from corecast.lang.problems import Problem
 from corecast.model import Target
-from corecast.recipe import ExtensionError, installed, loaded, unknown
+from corecast.recipe import ExtensionError, installed, loaded, named, unknown
 from corecast.recipe.installed import OURS
 
 GROUP = "corecast.tuners"
@@ -27,11 +27,7 @@ def tuners() -> tuple[Tuner, ...]:
 
     Raises `ExtensionError` where a name has two owners, or where what is named is no tuner.
     """
-    found: dict[str, tuple[str, EntryPoint]] = {}
-    for owner, point in [*((OURS, point) for point in _OWN), *installed(GROUP)]:
-        if point.name in found:
-            raise ExtensionError.taken(f"the tuner `{point.name}`", found[point.name][0], owner)
-        found[point.name] = owner, point
+    found = named("the tuner", [*((OURS, point) for point in _OWN), *installed(GROUP)])
     return tuple(_tuner(owner, point) for owner, point in found.values())
 
 
