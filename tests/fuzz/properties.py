@@ -19,16 +19,16 @@ from tvm.ir import IRModule
 from corecast.adapters.relax import Conversion, Model, apply, load, prepare, survey
 from corecast.api.recipes import read_recipe
 from corecast.lang import Source, format, parse
-from corecast.model import Layer, LayerTable
+from corecast.model import Layer, LayerTable, padded, sizes_of
 from corecast.plan import Plan, PlanError, format_plan, parse_plan, plan
-from corecast.recipe import ChangeDType, ChangeLayout, Keep
+from corecast.recipe import ChangeDType, ChangeLayout, Keep, Pad
 from fuzz import kernels, kernels_of_axes, kernels_of_places, network  # noqa: F401 (kernels register themselves)
 from fuzz.interpreter import Array, NoMeaning, evaluate
 from fuzz.network import Network
 from fuzz.rules import Ruleset
 
 # What changes the form of a value; every other operator occurs as often after conversion as before.
-FORMS = {"permute_dims", "astype", "reshape", "expand_dims"}
+FORMS = {"permute_dims", "astype", "reshape", "expand_dims", "nn.pad", "strided_slice"}
 
 # Relative to the largest value. Folding weights adds in another order; a conversion does not.
 PREPARED = {"float32": 1e-4, "float16": 1e-1}
@@ -93,7 +93,7 @@ def check(
     if more is not None:
         more(Case(net, module, loaded, conversion))
     edits = [one.edit for layer in decided.layers for one in layer.decisions if one]
-    changed = any(isinstance(edit, ChangeLayout | ChangeDType) for edit in edits)
+    changed = any(isinstance(edit, ChangeLayout | ChangeDType | Pad) for edit in edits)
     return Outcome("converted" if changed else "kept", telling and changed)
 
 
@@ -234,6 +234,10 @@ def _as_decided(decided: Plan, old: Layer, new: Layer) -> None:
         same(dtypes[0].accumulator, new.results[0].dtype, f"accumulator of {old.id}")
     else:
         same(_dtypes(old), _dtypes(new), f"dtypes of {old.id}")
+    for edit in edits:
+        if isinstance(edit, Pad):
+            full = sizes_of(padded(old, edit.axis, edit.to), edit.axis)
+            same(full, sizes_of(new, edit.axis), f"{edit.axis} of {old.id}")
     kept = [edit.property for edit in edits if isinstance(edit, Keep)]
     assert not (layouts and "layout" in kept), f"{old.id} is both kept and changed"
 
@@ -245,6 +249,8 @@ def _dtypes(layer: Layer) -> list[str]:
 def _as_predicted(conversion: Conversion) -> None:
     foreseen, found = conversion.plan.predicted, conversion.realised
     same(foreseen.layout_transforms, found.layout_transforms, "predicted layout transforms")
+    copies = (foreseen.padding.fills, foreseen.padding.cuts) if foreseen.padding else (0, 0)
+    same(copies, (found.fills, found.cuts), "predicted fills and cuts")
     if "astype" not in conversion.before.by_op:  # a cast of the model's own may be one with one that was added
         same(foreseen.casts, found.casts, "predicted casts")
 

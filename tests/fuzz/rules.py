@@ -138,15 +138,16 @@ class _Writer:
         else:
             op = self.operator()
             match, ends = self.selector(op), [""]
-        weights = [6, 3, 0, 0] if is_first else [6, 3, 0.7, 0.5]
-        kinds = self.random.choices(["layout", "cast", "keep", "tune"], weights, k=self.random.choice([1, 1, 2]))
+        weights = [6, 3, 0, 0, 3] if is_first else [6, 3, 0.7, 0.5, 2]
+        kinds = self.random.choices(["layout", "cast", "keep", "tune", "pad"], weights, k=self.random.choice([1, 1, 2]))
         clauses = [self.request(kind, op) + self.random.choice(ends) for kind in dict.fromkeys(kinds)]
         if self.chance(0.1):
             clauses.insert(0, f"skip {self.selector()}")
         return Rule(name, match, (*clauses, self.random.choice(["optional"] * 9 + ["expect >= 0"])))
 
     def request(self, kind: str, op: str) -> str:
-        said = {"layout": self.layout, "cast": self.cast, "keep": self.keep, "tune": self.tune}[kind](op)
+        write = {"layout": self.layout, "cast": self.cast, "keep": self.keep, "tune": self.tune, "pad": self.pad}
+        said = write[kind](op)
         if self.chance(0.1) and kind in ("layout", "cast"):
             other = "keep" if self.chance(0.5) else {"layout": self.layout, "cast": self.cast}[kind](op)
             said += " else " + other.removeprefix("set layout ").removeprefix("cast ")
@@ -173,7 +174,11 @@ class _Writer:
         return f"cast {self.random.choice(dtypes)}"
 
     def keep(self, op: str) -> str:  # noqa: ARG002
-        return self.random.choice(["keep", "keep layout", "keep dtype", "keep schedule"])
+        return self.random.choice(["keep", "keep layout", "keep dtype", "keep schedule", "keep channels", "keep batch"])
+
+    def pad(self, op: str) -> str:  # noqa: ARG002
+        bound = self.random.choice(["", "", " at most 2x", " at most 4.5x"])
+        return f"pad {self.random.choice(['channels', 'channels', 'batch'])} to {self.random.choice([2, 4, 8])}{bound}"
 
     def tune(self, op: str) -> str:  # noqa: ARG002
         return self.random.choice(["tune tensorcore trials 4", "tune tensorcore"])

@@ -39,8 +39,9 @@ ARITHMETIC = frozenset(
 # What computes on eight-bit floats: TVM refuses most functions of them (exp, softmax, norms).
 FLOAT8_OPERATORS = ARITHMETIC | {"divide"}
 
-# What TVM refuses in bfloat16, which is no float to it there.
-NOT_IN_BFLOAT16 = frozenset({"nn.group_norm", "nn.prelu"})
+# What TVM types or compiles in some floats only.
+_NORMS = frozenset({"nn.group_norm", "nn.instance_norm", "nn.layer_norm"})
+REFUSED = {"bfloat16": _NORMS | {"nn.prelu"}, "float64": _NORMS}
 
 # What loses range or digits in a short float, whoever computes it: exponentials, powers, quotients by what may be
 # small, sums of many terms, and what is made of them. PyTorch's autocast keeps the same in float32; `mean`, `variance`
@@ -121,8 +122,6 @@ class Cast(Action):
             return Declined("{} does not compute on integers", op)
         if self.dtype.startswith("float8") and op not in FLOAT8_OPERATORS:
             return Declined("{} does not compute in {}", op, self.dtype)
-        if self.dtype == "bfloat16" and op in NOT_IN_BFLOAT16:
-            return Declined("{} does not compute in {}", op, self.dtype)
         return None
 
     def unless_named(self, layer: Layer) -> Declined | None:
@@ -151,6 +150,8 @@ class Cast(Action):
         sums = layer.operator is not None or layer.op == "matmul"
         if layer.signature and (declined := self._not_in(layer.signature, sums)):
             return declined
+        if not layer.signature and layer.op in REFUSED.get(self.dtype, ()):
+            return Declined("{} does not compute in {}", layer.op, self.dtype)
         accumulator = self.sums_in if sums and not layer.signature else self.dtype
         if target and (objection := self.objection(target)):
             return Declined("{}", objection)

@@ -1,4 +1,4 @@
-"""`keep`, `keep layout`, `keep dtype`, `keep schedule`: pin a layer to what the model had.
+"""`keep`, `keep layout`, `keep dtype`, `keep channels` and the like: pin a layer to what the model had.
 
 A request like any other: it overrides the rules before it and is overridden by those after it.
 """
@@ -13,7 +13,7 @@ from corecast.recipe import PROPERTIES, Action, Keep, Property
 
 
 class KeepAsIs(Action):
-    """`keep [layout | dtype | schedule]`."""
+    """`keep [layout | dtype | schedule | channels | batch]`."""
 
     verb: ClassVar[str] = "keep"
     positional = ("what",)

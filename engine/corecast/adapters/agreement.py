@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from corecast.lang.problems import CorecastError, Problem
-from corecast.model import Layer, LayerTable
+from corecast.model import Layer, LayerTable, padded, sizes_of
 from corecast.plan import Plan, compress
-from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Quantize, Tune
+from corecast.recipe import ChangeDType, ChangeLayout, Edit, Keep, Pad, Quantize, Tune
 
 
 class PlanMismatchError(CorecastError):
@@ -35,8 +35,9 @@ class Realised(BaseModel):
 
     Layout transforms and casts are those that the model did not have. Where one was merged with a transpose or cast of
     the model's own, and one of the two is gone, there may be more or fewer than predicted. `quantized` are the tensors
-    that come from floats to integers, `dequantized` those that go back. `parameter_bytes` is not known where the
-    parameters are converted later, by TVM's constant folding.
+    that come from floats to integers, `dequantized` those that go back; fills and cuts are copies that padding takes,
+    and quantization where it fills up with a zero point.
+    `parameter_bytes` is not known where the parameters are converted later, by TVM's constant folding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,8 @@ class Realised(BaseModel):
     casts: int
     quantized: int = 0
     dequantized: int = 0
+    fills: int = 0
+    cuts: int = 0
     parameter_bytes: int | None = None
 
 
@@ -74,6 +77,15 @@ def refuse_quantized(plan: Plan, ir: str) -> None:
         raise UnsupportedError(Problem("not-quantized-here", message, help=help, place=plan.model.name))
 
 
+def refuse_padded(plan: Plan, ir: str) -> None:
+    """Raise `UnsupportedError` where a plan pads layers, for an adapter that does not."""
+    layers = [layer.id for layer in plan.layers if any(d and isinstance(d.edit, Pad) for d in layer.decisions)]
+    if layers:
+        message = f"models of the IR `{ir}` are not padded here, and {plan.recipe.file} asks for {compress(layers)}"
+        help = "convert the model with TVM, as a Relax module, or leave `pad` away"
+        raise UnsupportedError(Problem("not-padded-here", message, help=help, place=plan.model.name))
+
+
 def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
     """What a converted layer has instead of what was decided, or None."""
     match edit:
@@ -85,6 +97,10 @@ def objection(edit: Edit, old: Layer, new: Layer) -> str | None:
         case Quantize(activations=activations):
             operands, results = _dtypes(new)  # a third one is the bias, where it is a part of the layer
             return _unless((operands[:2], results), ([activations, "int8"], ["int32"]))
+        case Pad(axis=axis, to=to):
+            return _unless(sizes_of(new, axis), sizes_of(padded(old, axis, to), axis))
+        case Keep(property="channels" | "batch" as axis):
+            return _unless(sizes_of(new, axis), sizes_of(old, axis))
         case Keep(property="layout"):
             return _unless((new.data_layout, new.kernel_layout), (old.data_layout, old.kernel_layout))
         case Keep(property="dtype"):

@@ -20,6 +20,7 @@ from corecast.adapters.agreement import (
     check_plan,
     integer_arithmetic,
     objection,
+    refuse_padded,
     refuse_quantized,
 )
 from corecast.adapters.converted import Conversion, Converted
@@ -126,10 +127,11 @@ class Adapter(ABC, Generic[M]):
 
         Raises:
             PlanMismatchError: where the plan was made for another model.
-            UnsupportedError: where the plan quantizes; an adapter that can do that has an `apply` of its own.
+            UnsupportedError: where the plan quantizes or pads; an adapter that can do that has an `apply` of its own.
             RealisedError: where the result does not have what was decided.
         """
         refuse_quantized(plan, self.ir)
+        refuse_padded(plan, self.ir)
         before = self.survey(model)
         check_plan(plan, before)
         converted = model
@@ -213,6 +215,8 @@ def realised(plan: Plan, before: LayerTable, after: LayerTable, merged: frozense
         casts=ops.count("astype"),
         quantized=ops.count("quantize"),
         dequantized=ops.count("dequantize"),
+        fills=ops.count("nn.pad"),
+        cuts=ops.count("strided_slice"),
         parameter_bytes=predict(after, {}).parameter_bytes,
     )
 

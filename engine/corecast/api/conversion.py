@@ -39,7 +39,7 @@ from corecast.lang import Problem
 from corecast.model import LayerTable, Target
 from corecast.plan import Plan, PlannedLayer, compress
 from corecast.quantization.data import Source
-from corecast.recipe import ChangeDType, ChangeLayout, Keep, Quantize
+from corecast.recipe import ChangeDType, ChangeLayout, Keep, Pad, Quantize
 from corecast.verify import Verification, is_forgiving
 from corecast.verify import verify as compare
 from corecast.verify.score import UserMetric
@@ -156,7 +156,7 @@ def _to_disturb(plan: Plan, table: LayerTable) -> dict[str, list[str]]:
         layer.id
         for layer in plan.layers
         if any(
-            isinstance(decision.edit, ChangeLayout | ChangeDType | Quantize)
+            isinstance(decision.edit, ChangeLayout | ChangeDType | Quantize | Pad)
             for decision in filter(None, layer.decisions)
         )
         and table.by_id[layer.id].name

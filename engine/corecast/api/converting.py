@@ -104,7 +104,7 @@ def apply_(
     reporter.text(f"{output}: {realised.layers} layers as decided")
     reporter.text(predicted(decided))
     costs = realised.layout_transforms, realised.casts, realised.quantized, realised.dequantized
-    reporter.text(f"realised:  {at_run_time(*costs)}{_parameters(realised)}")
+    reporter.text(f"realised:  {at_run_time(*costs, realised.fills, realised.cuts)}{_parameters(realised)}")
     for text in decided.warnings:
         reporter.text(text)
 

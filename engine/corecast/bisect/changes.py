@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from corecast.plan import Decision, Plan, PlannedLayer
-from corecast.recipe import ChangeDType, ChangeLayout, Keep, Property, Quantize
+from corecast.recipe import ChangeDType, ChangeLayout, Keep, Pad, Property, Quantize
 from corecast.verify.judge import CAST_TOLERANCES
 
 EXCEPTIONS = "measured_exceptions"
@@ -28,7 +28,7 @@ def changes(plan: Plan) -> dict[Change, Decision]:
         Change(layer.id, decision.edit.property): decision
         for layer in plan.layers
         for decision in layer.decisions
-        if decision and isinstance(decision.edit, ChangeLayout | ChangeDType | Quantize)
+        if decision and isinstance(decision.edit, ChangeLayout | ChangeDType | Quantize | Pad)
     }
     return dict(sorted(found.items(), key=lambda item: (order.get(item[1].rule, -1), item[1].line)))
 

@@ -20,7 +20,7 @@ from corecast.cases.result import Finding
 from corecast.model import LayerTable
 from corecast.plan import Plan, PlannedLayer, compress
 from corecast.plan.ids import expand
-from corecast.recipe import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Quantize, Tune
+from corecast.recipe import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Pad, Property, Quantize, Tune
 
 UNTOUCHED = "untouched"
 
@@ -31,12 +31,13 @@ _EDIT = re.compile(
     r"|dtype (?P<dtype>\w+) -> (?P<accumulator>\w+)"
     r"|quantize (?P<activations>u?int8)(?P<asymmetric> asymmetric)?(?P<per_tensor>, weights per tensor)?"
     r"|tune (?P<tuner>\w+)(?:, (?P<trials>\d+) trials)?"
-    r"|keep (?P<property>layout|dtype|schedule)"
+    r"|pad (?P<axis>channels|batch) to (?P<to>\d+)"
+    rf"|keep (?P<property>{'|'.join(PROPERTIES)})"
 )
 
 _HOW = (
     "decisions are written `layout HWNC, HWOI`, `dtype int8 -> int32`, `quantize uint8`, `tune tensorcore, 8 trials`, "
-    "`keep layout`, `keep` and `untouched`, with `;` between them"
+    "`pad channels to 32`, `keep layout`, `keep` and `untouched`, with `;` between them"
 )
 
 Decided = Mapping[Property, Edit]
@@ -98,7 +99,7 @@ def _edit(text: str, line: int) -> Edit:
             "symmetric": activations == "int8" and "asymmetric" not in given,
             "weights": "per_tensor" if "per_tensor" in given else "per_channel",
         }
-    kinds: tuple[type[Edit], ...] = (ChangeLayout, ChangeDType, Quantize, Tune, Keep)
+    kinds: tuple[type[Edit], ...] = (ChangeLayout, ChangeDType, Quantize, Tune, Pad, Keep)
     kind = next(kind for kind in kinds if given.keys() <= kind.model_fields.keys())
     try:
         return kind.model_validate(given)

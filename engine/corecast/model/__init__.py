@@ -3,6 +3,7 @@
 from corecast.model.count import Count, count
 from corecast.model.layer import Attribute, Behaviour, Call, Layer, LayerTable, Operand, Signature, Summarise
 from corecast.model.operators import CONVOLUTIONS, DEFAULT_KERNELS, MOVES, SAYS_ALIKE, WEIGHTED, Operator
+from corecast.model.padding import PADDED_AXES, PaddedAxis, factor, padded, sizes_of
 from corecast.model.target import Support, Target
 from corecast.model.targets import TargetError, find_target, known_targets
 from corecast.model.tensor import TensorType, dtype_bits, is_lossless
@@ -13,6 +14,7 @@ __all__ = [
     "CONVOLUTIONS",
     "DEFAULT_KERNELS",
     "MOVES",
+    "PADDED_AXES",
     "SAYS_ALIKE",
     "WEIGHTED",
     "Attribute",
@@ -23,6 +25,7 @@ __all__ = [
     "LayerTable",
     "Operand",
     "Operator",
+    "PaddedAxis",
     "Signature",
     "Summarise",
     "Support",
@@ -33,9 +36,12 @@ __all__ = [
     "WeightSummary",
     "count",
     "dtype_bits",
+    "factor",
     "find_target",
     "format_table",
     "is_lossless",
     "known_targets",
+    "padded",
     "parse_table",
+    "sizes_of",
 ]

@@ -83,7 +83,7 @@ def trial(recipe: Recipe, table: LayerTable, target: Target | None = None) -> tu
 
 
 # In which order properties are decided.
-ROUNDS: tuple[tuple[Property, ...], ...] = (("layout", "dtype"), ("schedule",))
+ROUNDS: tuple[tuple[Property, ...], ...] = (("layout", "dtype", "channels", "batch"), ("schedule",))
 
 # Which decision holds for each layer. Those of one request are the same object, by which they are known.
 Decided = dict[Property, dict[int, Decision]]
@@ -238,14 +238,14 @@ class _Cascade:
         """Put a request to its layers, for some of the properties that it is about."""
         if not set(tally.request.alternatives[0].properties).intersection(properties):
             return
-        dtypes = self.decided["dtype"] if "schedule" in properties else {}
-        alike: defaultdict[tuple[int, Edit | None], list[int]] = defaultdict(list)
+        known = [self.decided[name] for name in ROUNDS[0]] if "schedule" in properties else []
+        alike: defaultdict[tuple[int, tuple[Edit, ...]], list[int]] = defaultdict(list)
         for index in tally.layers:
             if index not in tally.skipped:
-                dtype = dtypes[index].edit if index in dtypes else None
-                alike[self.table.kinds[index], dtype].append(index)
-        for (_, dtype), indices in alike.items():
-            self._put(tally, indices, computed(self.table.layers[indices[0]], dtype), properties)
+                edits = tuple([decided[index].edit for decided in known if index in decided])
+                alike[self.table.kinds[index], edits].append(index)
+        for (_, edits), indices in alike.items():
+            self._put(tally, indices, computed(self.table.layers[indices[0]], edits), properties)
 
     def _put(self, tally: _Tally, indices: list[int], layer: Layer, properties: Sequence[Property]) -> None:
         """Put a request to layers that are all like one: an action answers equal layers equally."""
@@ -292,18 +292,15 @@ class _Cascade:
     # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _planned_layers(self) -> tuple[PlannedLayer, ...]:
-        layouts, dtypes, schedules = (self.decided[name] for name in PROPERTIES)
         return tuple(
             [
                 PlannedLayer(
                     id=self.ids[index],
                     parameter=self.table.layers[index].name,
                     hash=self.table.layers[index].hash,
-                    layout=layouts.get(index),
-                    dtype=dtypes.get(index),
-                    schedule=schedules.get(index),
+                    **{name: decided.get(index) for name, decided in self.decided.items()},
                 )
-                for index in sorted({*layouts, *dtypes, *schedules})
+                for index in sorted(set().union(*self.decided.values()))
             ]
         )
 
@@ -419,7 +416,7 @@ def _quote(clause: nodes.Skip) -> str:
 
 
 def _texts(declined: Mapping[int, tuple[Declined, ...]]) -> dict[int, str]:
-    return {index: "; ".join(map(str, reasons)) for index, reasons in declined.items()}
+    return {index: "; ".join(dict.fromkeys(map(str, reasons))) for index, reasons in declined.items()}
 
 
 def _reasons(outcome: RuleOutcome) -> str:

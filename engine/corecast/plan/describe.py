@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from corecast.model import Layer, LayerTable
+from corecast.model import Layer, LayerTable, PaddedAxis, factor, padded, sizes_of
 from corecast.plan.ids import compress, shorten
 from corecast.plan.plan import Decision, OnIntegers, Plan, RequestOutcome
-from corecast.recipe import ChangeDType, ChangeLayout, Keep, Quantize, Tune
+from corecast.recipe import PROPERTIES, ChangeDType, ChangeLayout, Keep, Pad, Quantize, Tune
 
 
 def describe(plan: Plan, table: LayerTable) -> str:
@@ -50,19 +50,30 @@ def predicted(plan: Plan) -> str:
     costs = plan.predicted
     changed = plan.integers
     quantized = (len(changed.quantized), len(changed.dequantized)) if changed else (0, 0)
-    parts = [at_run_time(costs.layout_transforms, costs.casts, *quantized)]
+    copies = (costs.padding.fills, costs.padding.cuts) if costs.padding else (0, 0)
+    parts = [at_run_time(costs.layout_transforms, costs.casts, *quantized, *copies)]
     if costs.parameter_bytes is not None and costs.converted_parameter_bytes is not None:
         parts.append(
             f"parameters {size_in_memory(costs.parameter_bytes)} -> {size_in_memory(costs.converted_parameter_bytes)}"
         )
+    if padding := costs.padding:
+        parts += [] if padding.work is None else [f"{padding.work:.3g}x the operations"]
+        parts += [] if padding.bytes is None else [f"{size_in_memory(padding.bytes)} read and written to fill and cut"]
     return f"predicted: {', '.join(parts)}"
 
 
-def at_run_time(layout_transforms: int, casts: int, quantized: int = 0, dequantized: int = 0) -> str:
-    """`2 layout transforms and 1 cast at run time`; where there are any, tensors that become integers or floats too."""
-    *parts, last = [_many(layout_transforms, "layout transform"), _many(casts, "cast")]
+def at_run_time(
+    layout_transforms: int, casts: int, quantized: int = 0, dequantized: int = 0, fills: int = 0, cuts: int = 0
+) -> str:
+    """`2 layout transforms and 1 cast at run time`; where there are any, tensors that become integers or floats, and
+    copies that fill up or cut.
+    """
+    found = [_many(layout_transforms, "layout transform"), _many(casts, "cast")]
     if quantized or dequantized:
-        parts, last = [*parts, last, f"{_many(quantized, 'tensor')} quantized"], f"{dequantized} dequantized"
+        found += [f"{_many(quantized, 'tensor')} quantized", f"{dequantized} dequantized"]
+    if fills or cuts:
+        found += [_many(fills, "fill"), _many(cuts, "cut")]
+    *parts, last = found
     return f"{', '.join(parts)} and {last} at run time"
 
 
@@ -94,9 +105,9 @@ def _becomes(decisions: tuple[Decision | None, ...], layer: Layer) -> str:
 
 
 def _fold_keeps(changes: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
-    """`keep layout, keep dtype, keep schedule` reads better as `keep`."""
+    """`keep` reads better than one for each property."""
     return {
-        place: ["keep"] if len(parts) == 3 and all(part.startswith("keep ") for part in parts) else parts
+        place: ["keep"] if len(parts) == len(PROPERTIES) and all(part.startswith("keep ") for part in parts) else parts
         for place, parts in changes.items()
     }
 
@@ -109,8 +120,15 @@ def _edit(decision: Decision, layer: Layer) -> str:
             return f"compute in {dtype}"
         case ChangeDType(dtype=dtype, accumulator=accumulator):
             return f"compute in {dtype} -> {accumulator}"
+        case Pad(axis=axis, to=to):
+            before, after = (_sizes(one, axis) for one in (layer, padded(layer, axis, to)))
+            return f"{axis} {before} -> {after}, {factor(layer, axis, to):.3g}x the work"
         case Quantize() | Tune() | Keep() as edit:
             return str(edit)
+
+
+def _sizes(layer: Layer, axis: PaddedAxis) -> str:
+    return ", ".join(map(str, sizes_of(layer, axis)))
 
 
 def _many(count: int, noun: str) -> str:

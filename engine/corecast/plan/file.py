@@ -52,7 +52,7 @@ def format_plan(plan: Plan) -> str:
         "anchors": "".join(f"{item.id} {item.hash} {item.parameter or _NO_PARAMETER}\n" for item in plan.layers),
         "untouched": _untouched(plan.untouched),
         "rules": [_rule(rule) for rule in plan.rules],
-        "predicted": plan.predicted.model_dump(),
+        "predicted": plan.predicted.model_dump(exclude_defaults=True),
         **({"integers": _on_integers(plan.integers)} if plan.integers else {}),
         "warnings": list(plan.warnings),
     }

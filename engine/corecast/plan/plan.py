@@ -61,6 +61,8 @@ class PlannedLayer(Anchor):
     layout: Decision | None = None
     dtype: Decision | None = None
     schedule: Decision | None = None
+    channels: Decision | None = None
+    batch: Decision | None = None
 
     def decision(self, name: Property) -> Decision | None:
         decision: Decision | None = getattr(self, name)
@@ -68,8 +70,8 @@ class PlannedLayer(Anchor):
 
     @property
     def decisions(self) -> tuple[Decision | None, ...]:
-        """Layout, dtype, schedule: what layers are grouped by."""
-        return (self.layout, self.dtype, self.schedule)
+        """One for each property, in their order: what layers are grouped by."""
+        return (self.layout, self.dtype, self.schedule, self.channels, self.batch)
 
 
 class Because(Record):
@@ -163,6 +165,17 @@ def recipe_id(recipe: Recipe) -> RecipeId:
     )
 
 
+class PaddingCost(Record):
+    """What padding costs: tensors filled up and cut at run time, the bytes that these copies read and write, and how
+    many times the operations of the whole model there are to compute.
+    """
+
+    fills: int
+    cuts: int
+    bytes: int | None
+    work: float | None
+
+
 class Prediction(Record):
     """What the plan will cost, foreseen on the layer table; the realised numbers are printed beside them.
 
@@ -174,6 +187,7 @@ class Prediction(Record):
     casts: int
     parameter_bytes: int | None
     converted_parameter_bytes: int | None
+    padding: PaddingCost | None = None
 
 
 class OnIntegers(Record):

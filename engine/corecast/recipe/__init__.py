@@ -1,6 +1,6 @@
 """Recipes: what an action, a predicate and a catalogue are, and how a syntax tree gets its meaning."""
 
-from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Property, Quantize, Tune
+from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Pad, Property, Quantize, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
 from corecast.recipe.installed import ExtensionError, installed, loaded, named
 from corecast.recipe.metrics import METRICS, Bound, Expectation, Metric, read_bound
@@ -49,6 +49,7 @@ __all__ = [
     "Pack",
     "PackInfo",
     "PackShelf",
+    "Pad",
     "Part",
     "Positive",
     "Predicate",

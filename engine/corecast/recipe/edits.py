@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from corecast.model import dtype_bits
+from corecast.model import PaddedAxis, dtype_bits
 from corecast.model.record import Record
 
-Property = Literal["layout", "dtype", "schedule"]
-PROPERTIES: tuple[Property, ...] = ("layout", "dtype", "schedule")
+Property = Literal["layout", "dtype", "schedule", "channels", "batch"]
+PROPERTIES: tuple[Property, ...] = ("layout", "dtype", "schedule", "channels", "batch")
 
 
 class ChangeLayout(Record):
@@ -91,6 +91,21 @@ class Tune(Record):
         return f"tune {self.tuner}" + (f", {self.trials} trials" if self.trials else "")
 
 
+class Pad(Record):
+    """Compute with an axis filled up with zeros to the next multiple of `to`: all channels, or the batch."""
+
+    kind: Literal["pad"] = "pad"
+    axis: PaddedAxis
+    to: int = Field(ge=2)
+
+    @property
+    def property(self) -> Property:
+        return self.axis
+
+    def __str__(self) -> str:
+        return f"pad {self.axis} to {self.to}"
+
+
 class Keep(Record):
     """Leave a property as the model had it, whatever happens around the layer."""
 
@@ -101,4 +116,4 @@ class Keep(Record):
         return f"keep {self.property}"
 
 
-Edit = Annotated[ChangeLayout | ChangeDType | Quantize | Tune | Keep, Field(discriminator="kind")]
+Edit = Annotated[ChangeLayout | ChangeDType | Quantize | Tune | Pad | Keep, Field(discriminator="kind")]

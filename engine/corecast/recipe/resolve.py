@@ -38,6 +38,10 @@ def _has_match(rule: nodes.Rule) -> bool:
     return any(isinstance(clause, nodes.Match) for clause in rule.clauses)
 
 
+class _HalfNameError(Exception):
+    """An argument's name of several words that is not read to its end; it has been reported."""
+
+
 class _Resolver:
     def __init__(self, flat: Flat, catalogue: Catalogue):
         self.file = file = flat.file
@@ -178,11 +182,14 @@ class _Resolver:
         self, kind: type[Action], words: tuple[nodes.Word, ...], alternative: nodes.Alternative
     ) -> Action | None:
         values: dict[str, nodes.Word] = {}
-        for name, word in self._arguments(kind, words, alternative):
-            if name in values:
-                self._report("duplicate-argument", f"`{name}` was given already", word.span)
-                return None
-            values[name] = word
+        try:
+            for name, word in self._arguments(kind, words, alternative):
+                if name in values:
+                    self._report("duplicate-argument", f"`{_spelled(name)}` was given already", word.span)
+                    return None
+                values[name] = word
+        except _HalfNameError:
+            return None
         try:
             return kind(**{name: word.value for name, word in values.items()})
         except ValidationError as error:
@@ -191,7 +198,8 @@ class _Resolver:
                 given = values.get(name)
                 place = given.span if given else alternative.span
                 if item["type"] == "missing":
-                    self._report("missing-argument", f"`{kind.verb}` needs a {name}", place, _usage(kind))
+                    what = f"`{_spelled(name)} {_placeholder(kind, name)}`" if name in kind.keyed else f"a {name}"
+                    self._report("missing-argument", f"`{kind.verb}` needs {what}", place, _usage(kind))
                 else:
                     self._bad_argument(kind, item["msg"].removeprefix("Value error, "), place, given)
             return None
@@ -211,12 +219,12 @@ class _Resolver:
         positional = iter(kind.positional)
         rest = iter(words)
         for word in rest:
-            if word.value in kind.keyed and not word.quoted:
+            if key := self._key(kind, word, rest):
                 value = next(rest, None)
                 if value is None:
-                    self._report("missing-argument", f"`{word.value}` needs a value", word.span, _usage(kind))
+                    self._report("missing-argument", f"`{_spelled(key)}` needs a value", word.span, _usage(kind))
                 else:
-                    yield str(word.value), value
+                    yield key, value
             elif name := next(positional, None):
                 yield name, word
             else:
@@ -228,12 +236,38 @@ class _Resolver:
                 what = "only one word" if kind.arrow else "nothing"
                 self._report("extra-argument", f"`{kind.verb}` takes {what} after `->`", word.span, _usage(kind))
 
+    def _key(self, kind: type[Action], word: nodes.Word, rest: Iterator[nodes.Word]) -> str | None:
+        """The argument whose name begins here, and is read to its end; a name may have several words (`at most`)."""
+        if word.quoted:
+            return None
+        for key in kind.keyed:
+            first, *others = key.split("_")
+            if word.value == first:
+                for other in others:
+                    found = next(rest, None)
+                    if found is None or found.value != other or found.quoted:
+                        message = f"`{first}` is half of `{_spelled(key)}`"
+                        self._report("bad-argument", message, word.span, _usage(kind))
+                        raise _HalfNameError
+                return key
+        return None
+
     def _report(self, slug: str, message: str, span: Span, help: str | None = None) -> None:
         self.problems.append(Problem(slug, message, span, help))
 
 
+def _spelled(key: str) -> str:
+    """How a recipe writes the name of an argument."""
+    return key.replace("_", " ")
+
+
+def _placeholder(kind: type[Action], name: str) -> str:
+    return kind.model_fields[name].title or name.upper()
+
+
 def _usage(kind: type[Action]) -> str:
-    words = [(name, name.upper()) for name in kind.positional] + [(key, f"{key} {key.upper()}") for key in kind.keyed]
+    words = [(name, _placeholder(kind, name)) for name in kind.positional]
+    words += [(key, f"{_spelled(key)} {_placeholder(kind, key)}") for key in kind.keyed]
     if kind.arrow:
         words.append((kind.arrow, f"-> {kind.arrow.upper()}"))
     parts = [text if kind.model_fields[name].is_required() else f"[{text}]" for name, text in words]

@@ -38,8 +38,8 @@ class Action(Record):
     """One request with its arguments, as a recipe wrote it.
 
     A subclass names its `verb` and its arguments: fields in `positional` are read in order, fields in `keyed` follow
-    their own name (`trials 64`), the field `arrow` stands behind `->`. Arguments are validated by pydantic; a wrong
-    one is reported at the word that gave it.
+    their own name (`trials 64`; `at_most` is written `at most`), the field `arrow` stands behind `->`. Arguments are
+    validated by pydantic; a wrong one is reported at the word that gave it.
     """
 
     verb: ClassVar[str]

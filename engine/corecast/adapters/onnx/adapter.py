@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from corecast.adapters import proof
-from corecast.adapters.agreement import Realised
+from corecast.adapters.agreement import Realised, refuse_padded
 from corecast.adapters.door import Adapter
 from corecast.adapters.onnx.apply import Conversion, apply, realised
 from corecast.adapters.onnx.compile import Passes, compile_plan
@@ -45,6 +45,7 @@ class OnnxAdapter(Adapter[Model]):
         return compile_plan(plan)
 
     def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion:
+        refuse_padded(plan, self.ir)
         return apply(plan, model, calibration)
 
     def realised(self, plan: Plan, before: LayerTable, after: LayerTable) -> Realised:

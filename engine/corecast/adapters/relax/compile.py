@@ -13,13 +13,15 @@ from corecast.adapters.agreement import PlanMismatchError, check_plan
 from corecast.adapters.passes import Passes
 from corecast.adapters.relax.cleanup import Cleanup
 from corecast.adapters.relax.layout import ConvertLayout
+from corecast.adapters.relax.pad import PadAxes
 from corecast.adapters.relax.passes import module_pass
 from corecast.adapters.relax.quantize import Quantize
 from corecast.adapters.relax.recast import Recast
 from corecast.adapters.relax.survey import survey
+from corecast.model import PADDED_AXES
 from corecast.plan import Plan
 from corecast.quantization import Quantization
-from corecast.recipe import ChangeDType, ChangeLayout
+from corecast.recipe import ChangeDType, ChangeLayout, Pad
 from corecast.recipe import Quantize as QuantizeEdit
 
 __all__ = ["CheckPlan", "Passes", "PlanMismatchError", "check_plan", "compile_plan"]
@@ -35,6 +37,8 @@ def compile_plan(plan: Plan, quantization: Quantization | None = None) -> Passes
     One of them raises `PlanMismatchError` when it meets another module, or `CalibrationError` where it has no scales.
     """
     passes: list[tvm.transform.Pass] = [CheckPlan(plan)]
+    if any(isinstance(edit, Pad) for name in PADDED_AXES for edit in plan.decided(name).values()):
+        passes.append(PadAxes({layer.id: layer for layer in plan.layers if layer.channels or layer.batch}))
     if layouts := {key: edit for key, edit in plan.decided("layout").items() if isinstance(edit, ChangeLayout)}:
         passes.append(ConvertLayout(layouts))
     if dtypes := {key: edit for key, edit in plan.decided("dtype").items() if isinstance(edit, ChangeDType)}:

@@ -273,6 +273,16 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def _padded(call: Call, array: Array) -> Array:
+    widths = [int(width) for width in call.attrs.pad_width]
+    mode = _MODES[str(call.attrs.pad_mode)]
+    value = {"constant_values": call.attrs.pad_value} if mode == "constant" else {}
+    return np.pad(array, list(zip(widths[::2], widths[1::2], strict=True)), mode, **value)  # type: ignore[call-overload, no-any-return]
+
+
 def _joined(function: Callable[..., Array]) -> Callable[..., Array]:
     """Several arrays along one axis."""
     return lambda call, *arrays: function(arrays, axis=int(call.attrs.axis or 0))
@@ -302,6 +312,7 @@ EVALUATE: dict[str, Callable[..., Any]] = {
     "relax.layout_transform": _layout_transformed,
     "relax.astype": _cast,
     "relax.quantize": _quantized,
+    "relax.nn.pad": _padded,
     "relax.stack": _joined(np.stack),
     "relax.concat": _joined(np.concatenate),
     "relax.sum": _reduced(np.sum),

@@ -22,7 +22,8 @@ from corecast.plan.carry import Carried, Read, Run, Value, carry
 from corecast.plan.ids import compress
 from corecast.recipe import ChangeLayout
 
-# The names of the reshapes that were added: the next pass counts layers as they were before. `Cleanup` takes it away.
+# The names of the reshapes and copies that were added: the next pass counts layers as they were before. `Cleanup` takes
+# it away.
 VIEWS = "corecast.views"
 
 
@@ -46,6 +47,7 @@ class ConvertLayout:
         views: set[str] = set()
         converted = rewrite(module, lambda rebuild: views.update(_Conversion(rebuild, table, carried).run()))
         if views:
+            views |= added_views(module["main"])
             converted["main"] = converted["main"].with_attr(VIEWS, sorted(views))
         return converted
 

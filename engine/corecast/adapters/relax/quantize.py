@@ -40,8 +40,8 @@ from corecast.quantization import (
 )
 from corecast.recipe import Quantize as QuantizeEdit
 
-# What conversions of layouts add, which moves integers as well as floats.
-_MOVES = frozenset({"relax.permute_dims", "relax.reshape", "relax.expand_dims"})
+# What conversions of layouts and sizes add, which moves integers as well as floats.
+_MOVES = frozenset(f"relax.{op}" for op in ("permute_dims", "reshape", "expand_dims", "strided_slice", "nn.pad"))
 
 
 # What stands for the model's values now, as JSON in an attribute of the function: nothing else of a module tells it.
@@ -126,7 +126,12 @@ class _OnIntegers:
                 self._carry(layer, line)
             elif layer is None and _is_move(line.value) and line.value.args[0] in self.made:
                 integers, number = self.made[line.value.args[0]]
-                call = Call(line.value.op, [integers, *line.value.args[1:]], line.value.attrs)
+                attributes = line.value.attrs
+                if hasattr(attributes, "pad_value"):  # filled up with what zero is
+                    attributes = with_attributes(
+                        attributes, pad_value=float(self.quantization.scales[number].zero_point)
+                    )
+                call = Call(line.value.op, [integers, *line.value.args[1:]], attributes)
                 self.made[line.var] = self.rebuild.emit(call, line.var.name), number
             else:
                 self._read_as_floats(line.leaves)

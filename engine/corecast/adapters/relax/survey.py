@@ -1,8 +1,8 @@
 """A model in, its layer table out: every call of an operator in the body of `main`, as plain data.
 
-What only prepares a weight (`permute_dims`, `astype`, `reshape` and the like on a parameter) is no layer: it runs once,
-and its result counts as that parameter. A choice between branches is one layer, `if`: no layout and no dtype is carried
-into a branch, so what stands inside it is no layer that a recipe could change. A `call` of a function and a
+What only prepares a weight (`permute_dims`, `astype`, `reshape`, `nn.pad` and the like on a parameter) is no layer: it
+runs once, and its result counts as that parameter. A choice between branches is one layer, `if`: no layout and no dtype
+is carried into a branch, so what stands inside it is no layer that a recipe could change. A `call` of a function and a
 `match_cast` are layers too. `enumerate_calls` gives the same layers under the same ids, for later passes.
 """
 
@@ -40,6 +40,7 @@ WEIGHT_PREPARATION = frozenset(
         "broadcast_to",
         "layout_transform",
         "quantize",
+        "nn.pad",
     )
 )
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import tvm
 
-from corecast.adapters.agreement import Realised, refuse_quantized
+from corecast.adapters.agreement import Realised, refuse_padded, refuse_quantized
 from corecast.adapters.bundle import refuse_existing
 from corecast.adapters.door import Adapter, Conversion
 from corecast.adapters.relay.apply import Conversion as OfModules
@@ -39,6 +39,7 @@ class RelayAdapter(Adapter[Model]):
 
     def apply(self, plan: Plan, model: Model, calibration: Calibration | None = None) -> Conversion[Model]:  # noqa: ARG002
         refuse_quantized(plan, self.ir)
+        refuse_padded(plan, self.ir)
         done = apply(plan, model)
         converted = replace(model, module=done.converted)
         return Conversion(plan, model, converted, done.before, done.after, done.realised, done.warnings)
