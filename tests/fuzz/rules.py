@@ -50,6 +50,9 @@ class Ruleset:
             for line in range(len(rule.clauses)):
                 fewer = replace(rule, clauses=rule.clauses[:line] + rule.clauses[line + 1 :])
                 yield replace(self, rules=(*before, fewer, *after))
+                if (plain := rule.clauses[line].partition(" unless ")[0]) != rule.clauses[line]:
+                    clauses = (*rule.clauses[:line], plain, *rule.clauses[line + 1 :])
+                    yield replace(self, rules=(*before, replace(rule, clauses=clauses), *after))
             for simple in (rule.match.partition(" where ")[0], rule.match.partition(" except ")[0]):
                 if simple != rule.match:
                     yield replace(self, rules=(*before, replace(rule, match=simple), *after))
