@@ -1,4 +1,4 @@
-"""Rules for what was found: the commonest request as the rule, exceptions as a person would name them, with reasons."""
+"""Rules for what was found: the cheapest request as the rule, exceptions as a person would name them, with reasons."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def found(chosen: dict[str, str | None], base: str = "cast float16") -> Found:
         cost=0.5,
         whole=Measured(error=0.5, told="cosine 0.995", snr_db=20.0),
         probes=9,
+        requests=("cast float16", "cast bfloat16"),
         chosen=tuple(
             Chosen(layer=layer, parameter=TABLE.by_id[layer].name, request=chosen.get(layer, base)) for layer in LAYERS
         ),
@@ -71,7 +72,7 @@ def test_one_request_for_all_is_one_rule() -> None:
 
 
 def test_exceptions_stand_behind_it_with_what_was_measured() -> None:
-    """What gets another dtype, and what stays; each with the number that spoke against the common one."""
+    """What gets another dtype, and what stays; each with the number that spoke against the cheapest one."""
     text = rules_of(found({"nn.conv2d#0": None, "nn.dense#0": "cast bfloat16"}), TABLE, replan)
     assert text.endswith(
         "# nn.dense#0 (fc.weight): cast float16 alone: cosine 0.98, snr 14.0 dB; saves 12.5% of the cost\n"

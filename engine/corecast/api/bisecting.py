@@ -95,6 +95,7 @@ def bisect_(
     asked = Given(seed, data, labels, metric)
     evidence = asked.evidence(table)
     ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, data)
+    ranges.check(decided)
     bounds = _bounds(decided) if tolerance is None else ()
     measurer = Measurer(
         lambda plan: pair_of(adapter.apply(plan, prepared, ranges.of(plan)).converted, whole=asked.is_by_metric),

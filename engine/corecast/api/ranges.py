@@ -9,6 +9,7 @@ from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.plan.integers import integers
 from corecast.quantization import Calibration
+from corecast.quantization.scales import not_calibrated
 
 
 class Ranges:
@@ -30,6 +31,12 @@ class Ranges:
         self._table = table
         self._known = given
         self._calibrate = calibrate
+
+    def check(self, plan: Plan) -> None:
+        """Raise `CalibrationError` where a plan quantizes and there is nothing to take ranges from."""
+        needed = integers(self._table, plan.decided("dtype"))
+        if needed.to_observe and self._known is None and self._calibrate is None:
+            raise not_calibrated(len(needed.edits))
 
     def of(self, plan: Plan) -> Calibration | None:
         """The ranges for a plan, or what is known of them; None where there is nothing. Raises as `calibrate` does."""

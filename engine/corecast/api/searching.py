@@ -59,6 +59,9 @@ def search_(
     data: DataPath = None,
     labels: LabelsPath = None,
     metric: MetricName = None,
+    calibrate_on: Annotated[
+        Path | None, typer.Option("--calibrate-on", help="Take ranges from this data, not from --data.", metavar="DIR")
+    ] = None,
     calibration: CalibrationPath = None,
     seed: Annotated[int, typer.Option(help="Of the inputs, where there is no data.")] = 0,
     weights: Weights = None,
@@ -78,7 +81,8 @@ def search_(
     table = adapter.survey(prepared)
     given = Given(seed, data, labels, metric)
     evidence = given.evidence(table)
-    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, data)
+    samples = calibrate_on or data
+    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, samples)
 
     def tried(text: str) -> Plan:
         return trial(read_recipe(Source("search.rules", text), table), table, chip)[0]
@@ -86,7 +90,7 @@ def search_(
     def planned(text: str) -> Plan:
         return make_plan(read_recipe(Source("found.rules", text), table), table, chip)
 
-    has_ranges = adapter.ir == "relax" and bool(data or calibration)
+    has_ranges = adapter.ir == "relax" and bool(samples or calibration)
     requests = request or [item for item in REQUESTS if has_ranges or not item.startswith("quantize")]
     choices = candidates(table, chip, requests, tried)
     if not request and not has_ranges:
@@ -128,7 +132,9 @@ def search_(
         reporter.note(f"wrote {output}")
     if any((item.request or "").startswith("quantize") for item in found.chosen) and not calibration:
         name = output or "FOUND.rules"
-        reporter.note(f"next: `corecast calibrate {name} {model} --target {target} --data {data} -o calibration.json`")
+        reporter.note(
+            f"next: `corecast calibrate {name} {model} --target {target} --data {samples} -o calibration.json`"
+        )
 
 
 def _said(found: Found) -> str:

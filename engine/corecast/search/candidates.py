@@ -47,6 +47,16 @@ class Candidates:
     as_it_was: dict[str, float]
     declined: dict[str, str]
 
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """Those that some layer has a choice of, the cheapest first."""
+        shares: dict[str, float] = {}
+        for layer, items in self.of.items():
+            for item in items:
+                share = item.cost / self.as_it_was[layer]
+                shares[item.request] = min(share, shares.get(item.request, share))
+        return tuple(sorted(shares, key=lambda request: shares[request]))
+
     def cost(self, chosen: dict[str, Candidate]) -> float:
         """Of all these layers, where some are changed."""
         return sum(chosen[layer].cost if layer in chosen else cost for layer, cost in self.as_it_was.items())

@@ -72,9 +72,10 @@ class Chosen(BaseModel):
 class Found(BaseModel):
     """What a search found: for each layer that had a choice its request, and what the whole was measured to be.
 
-    `cost` is that of the layers with a choice or without one that multiply and add, as a share of what they cost in the
-    dtypes that the model has, by the model in `corecast.search.costs`. `sensitivities` are there where the cheapest
-    candidates of all layers together did not keep the budget. `declined` says of requests that no layer took why.
+    `cost` is that of all layers that multiply and add, as a share of what they cost in the dtypes that the model has,
+    by the model in `corecast.search.costs`. `requests` are those that were to be chosen from, the cheapest first.
+    `sensitivities` are there where the cheapest candidates of all layers together did not keep the budget. `declined`
+    says of requests that no layer took why.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,6 +89,7 @@ class Found(BaseModel):
     cost: float
     whole: Measured
     probes: int
+    requests: tuple[str, ...]
     chosen: tuple[Chosen, ...]
     sensitivities: tuple[Sensitivity, ...] = ()
     declined: dict[str, str] = {}
@@ -150,6 +152,7 @@ def search(
         cost=found.cost(dict(chosen)) / found.cost({}),
         whole=whole,
         probes=len(tries.measured),
+        requests=found.requests,
         chosen=tuple(
             Chosen(
                 layer=layer,

@@ -1,11 +1,10 @@
-"""What a search found in, a rules text out: the commonest request as the rule, the others as exceptions with reasons.
+"""What a search found in, a rules text out: the cheapest request as the rule, and exceptions with what spoke for them.
 
 The text is planned again, and decides what was measured, or it is not written.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from corecast.lang import CorecastError, Problem, Source, parse
@@ -70,8 +69,7 @@ def _lines(found: Found, table: LayerTable, name: Naming, is_whole: bool) -> Ite
     groups: dict[str | None, list[Chosen]] = {}
     for item in found.chosen:
         groups.setdefault(item.request, []).append(item)
-    counts = Counter({request: len(items) for request, items in groups.items() if request})
-    base = counts.most_common(1)[0][0]
+    base = next(request for request in found.requests if request in groups)
     yield from _header(found)
     yield from (f"expect {bound}" for bound in found.budget)
     everything = " or ".join(operators_of(table))
