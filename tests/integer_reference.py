@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from corecast.model import Layer
-from corecast.plan.integers import Integers, Slot, value_of
+from corecast.plan.integers import AVERAGES, Integers, Slot, value_of
 from corecast.quantization import Calibration
 
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -136,9 +136,9 @@ class Reference:
         own = read[0][1]
         if layer.op == "add":
             steps = self._rescaled(arrays[0] + arrays[1], np.float64(own[0]) / float(scale[0]), scale)
-        elif layer.op == "mean":
+        elif layer.op in AVERAGES:
             count = arrays[0].shape[2] * arrays[0].shape[3]
-            keep = bool(layer.attributes.get("keepdims"))
+            keep = layer.op != "mean" or bool(layer.attributes.get("keepdims"))
             sums = arrays[0].sum((2, 3), keepdims=keep)
             steps = self._rescaled(sums, np.float64(own[0]) / (float(scale[0]) * count), scale)
         elif layer.op == "clip":

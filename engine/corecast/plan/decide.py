@@ -35,7 +35,7 @@ from corecast.plan.plan import (
     place_text,
     recipe_id,
 )
-from corecast.plan.predict import foreseen_on_integers, predict
+from corecast.plan.predict import computed_on_integers, predict, told_of
 from corecast.plan.progress import OnProgress, Steps
 from corecast.plan.select import Matches, Selection
 from corecast.recipe import PROPERTIES, Declined, Edit, Expectation, Keep, Property, Recipe, Request, Rule
@@ -163,6 +163,7 @@ class _Cascade:
         self._warn_of_unused()
         layers = self._planned_layers()
         by_id = {layer.id: layer for layer in layers}
+        found = computed_on_integers(self.table, by_id)
         plan = Plan(
             model=ModelId(
                 name=self.table.model,
@@ -175,8 +176,8 @@ class _Cascade:
             layers=layers,
             untouched=self._untouched(),
             rules=tuple(self._outcome(item) for item in applied),
-            predicted=predict(self.table, by_id),
-            integers=foreseen_on_integers(self.table, by_id),
+            predicted=predict(self.table, by_id, found),
+            integers=told_of(found),
             warnings=tuple(str(warning) for warning in self.warnings),
         )
         for item, outcome in zip(applied, plan.rules, strict=True):

@@ -21,8 +21,8 @@ from corecast.recipe import ChangeDType, ChangeLayout
 Decided = Mapping[str, PlannedLayer]
 
 
-def predict(table: LayerTable, decided: Decided) -> Prediction:
-    """Foresee what a plan costs at run time and in memory."""
+def predict(table: LayerTable, decided: Decided, found: Integers | None = None) -> Prediction:
+    """Foresee what a plan costs at run time and in memory; `found` is what it computes on integers."""
     padding = pad(table, decided)
     full = after(padding)
     dtypes = {full.index[index]: edit for index, edit in _dtypes(table, decided).items()}
@@ -31,7 +31,7 @@ def predict(table: LayerTable, decided: Decided) -> Prediction:
         layout_transforms=len(carried.added),
         casts=count_casts(full.table, dtypes, carried),
         parameter_bytes=_parameter_bytes(table),
-        converted_parameter_bytes=_converted_bytes(full, dtypes, computed_on_integers(table, decided)),
+        converted_parameter_bytes=_converted_bytes(full, dtypes, found or Integers(table, {})),
         padding=_padding_cost(padding, full.table) if padding.runs else None,
     )
 
@@ -41,9 +41,8 @@ def computed_on_integers(table: LayerTable, decided: Decided) -> Integers:
     return integers(table, {key: layer.dtype.edit for key, layer in decided.items() if layer.dtype})
 
 
-def foreseen_on_integers(table: LayerTable, decided: Decided) -> OnIntegers | None:
+def told_of(found: Integers) -> OnIntegers | None:
     """What a plan says of that; None where it quantizes nothing."""
-    found = computed_on_integers(table, decided)
     if not found.roles:
         return None
     return OnIntegers(

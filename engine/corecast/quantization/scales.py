@@ -32,6 +32,9 @@ LARGEST_BIAS = 2**30
 # Weights are symmetric, so that zero is zero and -128 stands for nothing.
 WEIGHT_STEPS = 127
 
+# How many values of a weight are divided at a time: 16 MiB of them.
+MOST_AT_ONCE = 2**22
+
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
@@ -95,11 +98,19 @@ def weight_scales(
 
 
 def quantized(array: Array, scales: NDArray[np.float32], axis: int | None, dtype: str) -> NDArray[np.integer[Any]]:
-    """The integers, around zero, that stand for the values of an array; `scales` lie along an axis, or are one."""
-    shape = [-1 if at == axis else 1 for at in range(array.ndim)]
-    steps = array / (scales.reshape(shape) if axis is not None else scales.reshape(()))
-    np.rint(steps, out=steps)
-    return np.clip(steps, *LIMITS[dtype], out=steps).astype(dtype)
+    """The integers, around zero, that stand for the values of an array; `scales` lie along an axis, or are one.
+
+    It holds the array, the result and a few rows.
+    """
+    result: NDArray[np.integer[Any]] = np.empty(array.shape, dtype)
+    along = scales.reshape([-1 if at == axis else 1 for at in range(array.ndim)] if axis is not None else ())
+    rows = max(1, MOST_AT_ONCE * len(array) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        part = slice(start, start + rows)
+        steps = array[part] / (along[part] if axis == 0 else along)
+        np.rint(steps, out=steps)
+        result[part] = np.clip(steps, *LIMITS[dtype], out=steps)
+    return result
 
 
 def _largest(weight: Array, axes: tuple[int, ...] | None) -> NDArray[np.float64]:

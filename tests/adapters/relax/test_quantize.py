@@ -216,6 +216,28 @@ def test_products_of_two_activations() -> None:
     assert Quantized.of(ATTENTION, "match matmul, quantize int8").compared() > 25
 
 
+POOLED = """
+data: float32 2x4x4x4
+nn.conv2d#0(data, %w0: float32 8x4x1x1) -> float32 2x8x4x4 @c0
+nn.avg_pool2d#0(nn.conv2d#0) pool_size=[4, 4] -> float32 2x8x1x1 @whole
+nn.conv2d#1(nn.avg_pool2d#0, %w1: float32 8x8x1x1) -> float32 2x8x1x1 @c1
+nn.adaptive_avg_pool2d#0(nn.conv2d#0) output_size=[1, 1] -> float32 2x8x1x1 @adaptive
+nn.conv2d#2(nn.adaptive_avg_pool2d#0, %w2: float32 8x8x1x1) -> float32 2x8x1x1 @c2
+nn.avg_pool2d#1(nn.conv2d#0) pool_size=[2, 2] strides=[2, 2] -> float32 2x8x2x2 @part
+nn.conv2d#3(nn.avg_pool2d#1, %w3: float32 8x8x1x1) -> float32 2x8x2x2 @c3
+return nn.conv2d#1, nn.conv2d#2
+"""
+
+
+def test_averages_over_all_of_space_are_sums_of_integers() -> None:
+    """In another layout too; one over a part of it is computed on floats, as TVM divides integers towards zero."""
+    network = Quantized.of(POOLED, "match nn.conv2d, quantize uint8, set layout HWNC")
+    assert network.integers.carried == ("nn.avg_pool2d#0", "nn.adaptive_avg_pool2d#0")
+    assert network.compared() > 25
+    of_parts = POOLED.replace("return nn.conv2d#1, nn.conv2d#2", "return nn.conv2d#3")
+    assert not Quantized.of(of_parts, "match nn.conv2d, quantize uint8").integers.carried
+
+
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

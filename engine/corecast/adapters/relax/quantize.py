@@ -28,7 +28,7 @@ from corecast.adapters.values import numbers_that_are_none
 from corecast.lang.problems import Problem
 from corecast.model import Layer
 from corecast.plan.ids import compress
-from corecast.plan.integers import Slot, averaged
+from corecast.plan.integers import AVERAGES, Slot, averaged, space_of
 from corecast.quantization import (
     CalibrationError,
     Quantization,
@@ -302,8 +302,7 @@ class _OnIntegers:
             factor = np.float64(old.scale) / scale.scale
         else:
             count = averaged(layer) or 1
-            attributes = line.value.attrs
-            sums = self.rebuild.emit(relax.op.sum(wide[0], attributes.axis, attributes.keepdims), name)
+            sums = self.rebuild.emit(_summed(wide[0], line.value.attrs), name)
             factor = np.float64(old.scale) / (scale.scale * count)
         integers = self.arithmetic.rescaled(sums, np.asarray(factor), scale, name, offset=-count * old.zero_point)
         self._made_of(line, integers, slot)
@@ -334,6 +333,13 @@ def _pad(call: Call, operands: list[Any], scale: Scale) -> Call:
     return relax.op.nn.pad(operands[0], [int(width) for width in attributes.pad_width], "constant", value)
 
 
+def _summed(data: Any, attributes: Any) -> Call:
+    """The sum of what a mean, or a pool over all of space, is the mean of."""
+    if hasattr(attributes, "layout"):
+        return relax.op.sum(data, list(space_of(str(attributes.layout))), keepdims=True)
+    return relax.op.sum(data, attributes.axis, attributes.keepdims)
+
+
 def _concat(call: Call, operands: list[Any], scale: Scale) -> Call:  # noqa: ARG001
     return Call(call.op, [Tuple(operands)], call.attrs)
 
@@ -344,8 +350,7 @@ _ON_INTEGERS: dict[str, Callable[[Call, list[Any], Scale], Call | None]] = {
     "clip": _clip,
     "nn.pad": _pad,
     "concat": _concat,
-    "add": lambda *_: None,
-    "mean": lambda *_: None,
+    **dict.fromkeys(("add", *AVERAGES), lambda *_: None),
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from corecast.model import Layer, LayerTable
 from corecast.plan.carry import Value
 from corecast.plan.integers.found import Form, Integers, Role, Slot
-from corecast.plan.integers.layers import RESCALING, SHARING, averaged, channel_axis, is_weight, value_of
+from corecast.plan.integers.layers import AVERAGES, RESCALING, SHARING, averaged, channel_axis, is_weight, value_of
 from corecast.plan.integers.sets import Sets
 from corecast.recipe import Edit, Quantize
 
@@ -115,7 +115,7 @@ class _Search:
             return False
         if layer.op == "nn.pad":
             return layer.attributes.get("pad_mode", "constant") == "constant"
-        return layer.op != "mean" or averaged(layer) is not None
+        return layer.op not in AVERAGES or averaged(layer) is not None
 
     def _makes_integers(self, value: Value, carried: set[int]) -> bool:
         layer = value[0]
