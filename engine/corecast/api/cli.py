@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 
 from corecast.adapters.source import last_line
 from corecast.api import (
+    benching,
     bisecting,
     building,
     calibrating,
@@ -66,6 +67,7 @@ app.command("search")(searching.search_)
 app.command("tune")(tuning.tune)
 app.command("run")(converting.run)
 app.command("build")(building.build)
+app.command("bench")(benching.bench)
 app.add_typer(recording.records_app, name="records")
 app.add_typer(sharing.recipes_app, name="recipes")
 app.command()(sharing.lock)

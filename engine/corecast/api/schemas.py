@@ -22,10 +22,12 @@ from corecast.cases import CaseResult
 from corecast.model import Count, LayerTable, Target
 from corecast.plan import Explanation, Names, Plan, PlanDiff
 from corecast.quantization import Calibration
+from corecast.report.benchmark import Benchmark
 from corecast.search import Found
 from corecast.verify import Verification
 
 PRINTED: dict[str, Any] = {
+    "bench": Benchmark,
     "bisect": Bisection,
     "calibration": Calibration,
     "check": list[Finding],

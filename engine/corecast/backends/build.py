@@ -76,7 +76,10 @@ def compiled(
 ) -> Executable:
     """Compile a module for a target that need not be here, with some of its arguments bound to values.
 
-    They are bound at the end, so that kernels are those of records. Raises `BuildError` with the layer where TVM fails.
+    They are bound last, so that nothing is folded into kernels that are on record.
+
+    Raises:
+        BuildError: with the layer where TVM fails, where that can be found.
     """
     if records is not None and records.target != target:
         message = f"records for {records.target.name} cannot be used for {target.name}"

@@ -94,8 +94,8 @@ def tasks(module: IRModule, wanted: Mapping[str, Tune], target: Target) -> list[
 
 def _kernels_of(legal: IRModule, wanted: Container[str]) -> Iterator[tuple[str, tirx.PrimFunc]]:
     """Each wanted layer that is a call of a kernel, with the kernel that it is part of after fusion."""
-    marked, marks = _marked(legal, wanted)
-    groups = grouped(marked)
+    copy, marks = marked(legal, wanted)
+    groups = grouped(copy)
     group_of = {
         mark: group.name_hint
         for group, function in groups.functions_items()
@@ -107,7 +107,7 @@ def _kernels_of(legal: IRModule, wanted: Container[str]) -> Iterator[tuple[str, 
         yield layer, functions[group_of.get(mark, mark)].without_attr(_MARK)
 
 
-def _marked(legal: IRModule, wanted: Container[str]) -> tuple[IRModule, dict[str, str]]:
+def marked(legal: IRModule, wanted: Container[str]) -> tuple[IRModule, dict[str, str]]:
     """The module with a kernel of its own for each wanted layer, and the layers by the names of these kernels."""
     main, builder, marks = legal["main"], relax.BlockBuilder(legal), {}
 

@@ -41,6 +41,17 @@ def runner(model: Model) -> Run:
     return _runs(model, ReferenceEvaluator)
 
 
+def optimized(model: Model, threads: int) -> Run:
+    """The same in ONNX Runtime with all that it makes of a model, to be timed. Raises `CannotRunError`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    cpu = ["CPUExecutionProvider"]
+    return _runs(model, lambda path: onnxruntime.InferenceSession(path, options, providers=cpu))
+
+
 def _in_onnxruntime(model: Model) -> Run:
     import onnxruntime
 
