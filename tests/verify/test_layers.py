@@ -54,6 +54,14 @@ def test_what_is_kept_in_another_order_is_compared_in_the_original_s(layout: str
     assert (found["add#0"].edit, found["nn.dense#0"].parameter) == (None, "w2")
 
 
+@pytest.mark.parametrize("layout", ["", ", set layout HWNC"])
+def test_what_was_filled_up_is_compared_without_its_zeros(layout: str) -> None:
+    """Channels from 6 to 8, in either order of axes: the zeros lie behind, and are of no layer of the original."""
+    found = errors(f"match nn.conv2d, pad channels to 8{layout}")
+    assert set(found) == {"nn.conv2d#0", "nn.relu#0", "nn.conv2d#1", "add#0", "mean#0", "nn.dense#0"}
+    assert min(error.snr_db for error in found.values()) > 100
+
+
 def test_the_layers_that_lose_most_come_first() -> None:
     """What stands before a cast is as it was; what it loses, those behind it have lost too."""
     found = errors("match nn.conv2d #1, cast float8_e4m3fn\nmatch nn.dense, cast float16")

@@ -1,19 +1,21 @@
 """A prepared model, its plan and what was made of it in, the error of each layer out, the worst first.
 
 Layers are matched by the names of their bindings, which no conversion changes. What the converted model gives is
-brought back to the form that the original has: transposed back where `plan.carry` says that it was transposed, and as
-the numbers that its integers stand for.
+brought back to the form that the original has: transposed back where `plan.carry` says that it was transposed, without
+what it was filled up with, and as the numbers that its integers stand for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corecast.adapters.relax import Model, emulate, emulated_dtypes, observed, survey
+from corecast.adapters.relax import Model, compile_plan, emulate, emulated_dtypes, observed, survey
+from corecast.adapters.relax.pad import PadAxes
 from corecast.adapters.relax.quantize import Form, forms_of
 from corecast.api.comparing import HOST, Run, runner
 from corecast.model import Layer, LayerTable
@@ -40,7 +42,7 @@ def errors_of_layers(plan: Plan, prepared: Model, converted: Model, batches: Ite
         BuildError: where one of the two cannot be compiled with these outputs.
     """
     before, after = survey(prepared), survey(converted)
-    values = {value.name: value for value in _values(plan, before, after, forms_of(converted.main))}
+    values = {value.name: value for value in _values(_orders(plan, prepared), before, after, forms_of(converted.main))}
     original = observed(prepared, values)
     other = observed(converted, dict.fromkeys(value.now for value in values.values()))
     models = [original.model, other.model]
@@ -58,10 +60,14 @@ def errors_of_layers(plan: Plan, prepared: Model, converted: Model, batches: Ite
 
 @dataclass(frozen=True)
 class _Value:
-    """A value of the original: what stands for it now, with its axes in which order, and as integers of which scale."""
+    """A value of the original: what stands for it now, with its axes in which order, and as integers of which scale.
+
+    `shape` is what it had; what was filled up has zeros behind.
+    """
 
     name: str
     now: str
+    shape: tuple[int | str, ...] | None
     order: Order | None
     form: Form | None
 
@@ -69,17 +75,24 @@ class _Value:
         """As the original has it."""
         if self.form and self.form.scale is not None:
             values = (values.astype(np.float64) - self.form.zero_point) * self.form.scale
-        return values if self.order is None else values.transpose(inverse(self.order))
+        values = values if self.order is None else values.transpose(inverse(self.order))
+        if self.shape is None or len(self.shape) != values.ndim:
+            return values
+        return values[tuple(slice(size) if isinstance(size, int) else slice(None) for size in self.shape)]
 
 
 def _run(model: Model, what: str) -> Run:
     return runner(model, HOST, f"{what}, with every layer as an output")(model.parameters)
 
 
-def _values(plan: Plan, before: LayerTable, after: LayerTable, forms: Mapping[str, Form | None]) -> Iterator[_Value]:
+def _values(
+    orders: Mapping[tuple[str | None, int], Order],
+    before: LayerTable,
+    after: LayerTable,
+    forms: Mapping[str, Form | None],
+) -> Iterator[_Value]:
     """The values that both models have and that are numbers."""
     now = {layer.source: layer for layer in after.layers}
-    orders = _orders(plan, before)
     for layer in before.layers:
         form = forms.get(layer.source or "")
         made = now.get(form.binding if form else layer.source)
@@ -87,20 +100,25 @@ def _values(plan: Plan, before: LayerTable, after: LayerTable, forms: Mapping[st
             continue
         for place, kind in enumerate(layer.results):
             if "float" in kind.dtype:
-                name = _value(layer, place)
-                yield _Value(name, _value(made, place), orders.get(name), form)
+                order = orders.get((layer.source, place))
+                yield _Value(_value(layer, place), _value(made, place), kind.shape, order, form)
 
 
 def _value(layer: Layer, place: int) -> str:
     return f"{layer.id}:{place}" if place else layer.id
 
 
-def _orders(plan: Plan, before: LayerTable) -> dict[str, Order]:
-    """The values that the converted model gives with their axes in another order."""
+def _orders(plan: Plan, prepared: Model) -> dict[tuple[str | None, int], Order]:
+    """The results of layers, by the names of these, that the converted model gives with their axes in another order."""
     layouts = {layer: edit for layer, edit in plan.decided("layout").items() if isinstance(edit, ChangeLayout)}
+    module: Any = prepared.module
+    passes: list[Any] = [step for step in compile_plan(plan) if isinstance(step, PadAxes)]
+    for step in passes:  # layouts are carried through what it made
+        module = step(module)
+    table = survey(module)
     return {
-        _value(before.layers[index], place): order
-        for index, run in carry(before, layouts).runs.items()
+        (table.layers[index].source, place): order
+        for index, run in carry(table, layouts).runs.items()
         for place, order in enumerate(run.results)
         if order
     }
