@@ -22,10 +22,13 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 N ?= 100000
 FIRST ?= 0
 
-# Which tables of docs/benchmarks.md `make bench` measures; all of them where none is named.
+# Which tables `make bench` (docs/benchmarks.md) or `make gpu` (docs/hopper.md) measures; all of them where none is named.
 TABLES ?=
 
-.PHONY: help demo recipes test test-all test-lint test-relay fuzz bench clean moved
+# What limits a table of `make gpu`: `batch=8 candidates=4 seconds=120`, `kernels=20`.
+OPTIONS ?=
+
+.PHONY: help demo recipes test test-all test-lint test-relay fuzz bench gpu clean moved
 
 help: ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.12]"
@@ -70,6 +73,9 @@ fuzz: $(ready) ## convert N=100000 random networks by random recipes, from seed 
 
 bench: $(ready) ## measure plan, compile, apply and memory on networks of up to 100k operators, beside TVM's own passes
 	@PYTHONPATH=tests $(bin)/python -m bench $(TABLES)
+
+gpu: $(all)/ready ## on a Hopper GPU with nvcc: check and time the kernels for it, write the tables of docs/hopper.md
+	@PYTHONPATH=tests TVM_BACKTRACE=1 $(all)/bin/python -m gpu $(TABLES) $(OPTIONS)
 
 clean: ## remove .venv, .venv-all, .venv-relay, the demonstration's output and every cache
 	@rm -rf $(venv) $(all) $(relay) $(relay).log demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz

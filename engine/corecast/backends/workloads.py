@@ -167,12 +167,12 @@ def _step(call: Call, given: list[int | None], ty: Any) -> Step | None:
 def _is_number(operand: Any) -> bool:
     """Whether an operand is written into the kernel: a number, or a constant without axes."""
     return isinstance(operand, tirx.IntImm | tirx.FloatImm) or (
-        isinstance(operand, GenericConst) and not operand.data.shape
+        isinstance(operand, GenericConst) and not operand.value.shape
     )
 
 
 def _number(operand: Any) -> float | int:
-    value = operand.data.numpy().item() if isinstance(operand, GenericConst) else operand.value
+    value = operand.value.numpy().item() if isinstance(operand, GenericConst) else operand.value
     return value if isinstance(value, int) else float(value)
 
 

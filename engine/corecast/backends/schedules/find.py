@@ -14,7 +14,10 @@ from corecast.recipe.installed import OURS
 
 GROUP = "corecast.schedules"
 
-_OWN = [EntryPoint("blocked_cpu", "corecast.backends.schedules.blocked_cpu:BlockedCpu", GROUP)]
+_OWN = [
+    EntryPoint("blocked_cpu", "corecast.backends.schedules.blocked_cpu:BlockedCpu", GROUP),
+    EntryPoint("hwnc_sm90", "corecast.backends.schedules.hwnc_sm90:HwncSm90", GROUP),
+]
 
 
 @cache

@@ -1,0 +1,1 @@
+"""What needs a GPU: `python -m gpu` checks and times the schedule family `hwnc_sm90`."""
