@@ -45,7 +45,8 @@ test: $(ready) test-lint test-relay ## lint, check types and layers, then run th
 
 # PyTorch and transformers are gigabytes that nothing else needs: they have an environment of their own.
 test-all: $(all)/ready ## convert every model of docs/models.md, in .venv-all with PyTorch: an hour or more
-	@$(all)/bin/python -m pytest -q -n 2 --dist worksteal --all-models tests/models tests/adapters/relax/test_exported.py tests/examples
+	@$(all)/bin/python -m pytest -q -n 2 --dist worksteal --all-models \
+	  tests/models tests/sentences tests/adapters/relax/test_exported.py tests/examples
 
 recipes: $(all)/ready ## prove the shared recipes on real networks, in .venv-all; writes docs/recipes.md and their pack.yaml
 	@$(all)/bin/python tests/models/proof.py
@@ -91,7 +92,7 @@ endif
 
 $(ready): extras := test
 $(ready): size := 170 MB to fetch, a minute or two
-$(all)/ready: extras := test,models
+$(all)/ready: extras := test,models,sentences
 $(all)/ready: size := with PyTorch, up to some GB to fetch
 
 $(ready) $(all)/ready: pyproject.toml constraints.txt

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 
 Numbers = dict[str, float]
@@ -149,6 +150,54 @@ def memory(clock: Clock, operators: str, channels: str) -> None:
     del loaded
     with clock("apply"):
         apply(plan(recipe, survey(model)), model)
+
+
+def calibrate(clock: Clock, images: str, method: str) -> None:
+    """So many digits through the trained network, which is compiled first."""
+    import onnx
+    from digits.data import all_images
+    from digits.network import onnx_model, weights_of
+
+    from corecast.adapters.relax import load, prepare, survey
+    from corecast.api import calibrate, plan, read_recipe
+
+    pixels = all_images().pixels[: int(images)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "digits.onnx")
+        onnx.save(onnx_model(weights_of(0), 64), path)
+        model = prepare(load(path))
+    table = survey(model)
+    decided = plan(read_recipe("int8", table), table)
+    clock.memory("before")
+    with clock("calibrate"):
+        calibrate(decided, model, [pixels], method=method)
+
+
+def quantize(clock: Clock, operators: str, channels: str) -> None:
+    """What it takes to put every convolution of a network on integers, after two samples."""
+    from bench.networks import residual
+    from corecast.adapters.relax import apply, prepare, survey
+    from corecast.api import calibrate, plan, read_recipe
+    from corecast.verify import inputs_for
+
+    read_recipe("int8")
+    clock.memory("before")
+    loaded = residual(int(operators), int(channels))
+    for array in loaded.parameters.values():
+        array *= 10 / array[0].size ** 0.5  # or a network of this width and depth would overflow
+    clock.numbers["parameters"] = sum(array.size for array in loaded.parameters.values()) / 1e6
+    clock.numbers["weights"] = sum(array.nbytes for array in loaded.parameters.values()) / 2**20
+    model = prepare(loaded)
+    del loaded
+    table = survey(model)
+    with clock("plan"):
+        decided = plan(read_recipe("int8", table), table)
+    with clock("calibrate"):
+        found = calibrate(decided, model, [inputs_for(table, seed) for seed in range(2)], method="min-max")
+    clock.memory("calibrated")
+    with clock("apply"):
+        conversion = apply(decided, model, found)
+    clock.numbers["after"] = sum(array.nbytes for array in conversion.converted.parameters.values()) / 2**20
 
 
 def published(clock: Clock, name: str) -> None:

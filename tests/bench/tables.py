@@ -122,6 +122,30 @@ def memory() -> Iterator[str]:
     yield from table(["operators", "weights MiB", "before MiB", "peak MiB", "peak − before, in models"], rows())
 
 
+def calibration() -> Iterator[str]:
+    """Digits through the trained network, by every method."""
+
+    def rows() -> Iterator[list[str]]:
+        for images, method in ((64, "min-max"), *((512, name) for name in ("min-max", "percentile", "entropy", "mse"))):
+            samples = measured(3, "calibrate", images, method)
+            peaks = number(samples["before"]), number(samples["peak"])
+            yield [str(images), method, seconds(samples["calibrate"]), *peaks]
+
+    yield from table(["images", "method", "seconds", "before MiB", "peak MiB"], rows())
+
+
+def quantization() -> Iterator[str]:
+    """A hundred million parameters, calibrated on two samples and put on integers."""
+    samples = measured(3, "quantize", 433, 512)
+    counts = [number(samples[name]) for name in ("parameters", "weights", "after")]
+    took = [seconds(samples[name]) for name in ("plan", "calibrate", "apply")]
+    before, weights = median(samples["before"]), samples["weights"][0]
+    peaks = [f"{(median(samples[name]) - before) / weights:.2f}" for name in ("calibrated", "peak")]
+    columns = ["parameters, millions", "weights MiB", "after MiB", "plan", "calibrate", "apply"]
+    told = ["peak after calibrating, in models", "at the end"]
+    yield from table([*columns, *told], [[*counts, *took, *peaks]])
+
+
 _MODEL = "from pydantic import BaseModel\nclass Model(BaseModel):\n    number: int"
 _DOOR = "from corecast.api import read_recipe, plan, explain, describe"
 _FIRST = """from corecast.api import Source, plan, read_recipe
@@ -178,6 +202,8 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "rivals": rivals,
     "llama": llama,
     "memory": memory,
+    "calibration": calibration,
+    "quantization": quantization,
     "imports": imports,
     "published": published,
 }
