@@ -160,6 +160,7 @@ def test_what_the_adapter_does_not_take_is_refused(site: Site, here: Path) -> No
         ),
         (["apply", "half.rules", "net.tape", "-o", "out.tape"], "error[output-exists]: out.tape exists already"),
         (["layers", "net.tape", "--ir", "tap"], "did you mean `tape`?"),
+        (["layers", "absent.tape"], "absent.tape: error[no-model]: there is no such file"),
     ]:
         done = run(site, here, "corecast.api", *arguments)
         assert done.returncode == 2

@@ -151,7 +151,11 @@ def load_prepared(
             message = f"models of the IR `{adapter.ir}` are not read with `{flag}`"
             raise UsageError(Problem("no-such-option", message, help="leave it away"))
     with reporter.step(f"read {path}"):
-        model = adapter.load(path, **options)
+        try:
+            model = adapter.load(path, **options)
+        except CorecastError as error:
+            is_placed = any(problem.place or problem.span for problem in error.problems)
+            raise error if is_placed else error.within(path) from error.__cause__
     for note in adapter.notes(model):
         reporter.note(note)
     return adapter, model

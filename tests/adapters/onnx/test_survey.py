@@ -255,7 +255,7 @@ def broken(change: object) -> onnx.ModelProto:
         (lambda proto: proto.graph.node.insert(0, proto.graph.node.pop()), "reads `a`, which nothing before it makes"),
         (lambda proto: proto.graph.node.append(proto.graph.node[0]), "makes `a`, which is there already"),
         (lambda proto: proto.graph.output.add(name="lost"), "should return `lost`, which nothing makes"),
-        (lambda proto: setattr(proto, "ir_version", 2), "IR version 2 of model is too old"),
+        (lambda proto: setattr(proto, "ir_version", 2), "IR version 2 is too old"),
         (lambda proto: setattr(proto.opset_import[0], "version", 9999), "knows opsets up to"),
     ],
 )

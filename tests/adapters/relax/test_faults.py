@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from corecast.adapters.faults import of_its_file
 from corecast.adapters.relax import Model, ModelError
-from corecast.adapters.relax.faults import of_its_file
 from corecast.lang import CorecastError, Problem
 
 SOUND = """

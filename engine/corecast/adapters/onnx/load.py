@@ -7,15 +7,16 @@ them are layers; and a node without a name, or with another node's, gets one: it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import GraphProto, ModelProto, inliner, shape_inference
 
+from corecast.adapters.faults import of_its_file
+from corecast.adapters.onnx.file import external_files, origin, parse, refuse_old
 from corecast.adapters.onnx.model import Model, domain_of, is_external, without
 from corecast.adapters.onnx.tensors import ANY, array_type, value_type
 from corecast.adapters.onnx.weights import fill
@@ -29,6 +30,7 @@ _MOST_BYTES_OF_A_SHAPE = 4096
 Shapes = Mapping[str, Sequence[int]]
 
 
+@of_its_file
 def load(source: str | Path | ModelProto, *, weights: str | None = None, shapes: Shapes | None = None) -> Model:
     """Read an ONNX file, or take a `ModelProto`; weights in files beside it are not read.
 
@@ -40,54 +42,15 @@ def load(source: str | Path | ModelProto, *, weights: str | None = None, shapes:
         return _model(proto, "model", None, weights, shapes, None)
     path = Path(source)
     content = read_content(path)
-    proto = parse(path, content)
-    origin = partial(_origin, path, hashlib.sha256(content), external_files(proto, path), weights, shapes)
-    return _model(proto, path.name, path.parent, weights, shapes, origin)
-
-
-def parse(path: Path, content: bytes) -> ModelProto:
-    """The model in the bytes of a file. Raises `ModelError`."""
-    model = ModelProto()
-    try:
-        model.ParseFromString(content)
-    except DecodeError:
-        help = "corecast reads .onnx files and Relax modules saved as JSON"
-        raise ModelError.of("not-a-model", f"{path} is no ONNX file, or only a part of one", help) from None
-    if not model.graph.node:
-        raise ModelError.of("not-a-model", f"{path} holds no graph", "the file may be empty or cut off")
-    return model
-
-
-def external_files(model: ModelProto, path: Path) -> list[Path]:
-    """The files in which a model keeps weights, in the order of their names. Raises `ModelError`."""
-    entries = (entry for tensor in model.graph.initializer if is_external(tensor) for entry in tensor.external_data)
-    return [_beside(path, name) for name in sorted({entry.value for entry in entries if entry.key == "location"})]
-
-
-def _beside(path: Path, name: str) -> Path:
-    place = (path.parent / name).resolve()
-    if path.parent.resolve() not in place.parents:
-        raise ModelError.of("no-weights", f"{path} names weights outside its own folder: {name}")
-    if not place.is_file():
-        message = f"the weights of {path} in {name} are missing"
-        raise ModelError.of("no-weights", message, "copy the file to where the model is")
-    return place
+    proto = parse(content)
+    known = partial(origin, path, hashlib.sha256(content), external_files(proto, path), weights, shapes)
+    return _model(proto, path.name, path.parent, weights, shapes, known)
 
 
 def origin_of(path: str | Path, *, weights: str | None = None, shapes: Shapes | None = None) -> Origin:
     """Where a model comes from, with a digest of its file and of those beside it. Raises `ModelError`."""
     content, place = read_content(Path(path)), Path(path)
-    return _origin(place, hashlib.sha256(content), external_files(parse(place, content), place), weights, shapes)
-
-
-def _origin(path: Path, content: Any, files: Iterable[Path], weights: str | None, shapes: Shapes | None) -> Origin:
-    digest = content.copy()
-    for file in files:
-        with file.open("rb") as stream:
-            while part := stream.read(1 << 20):
-                digest.update(part)
-    plain = {name: tuple(map(int, shape)) for name, shape in shapes.items()} if shapes else None
-    return Origin(path=str(path), sha256=f"sha256:{digest.hexdigest()}", weights=weights, shapes=plain)
+    return origin(place, hashlib.sha256(content), external_files(parse(content), place), weights, shapes)
 
 
 def _model(
@@ -107,9 +70,7 @@ def _model(
 
 
 def _check_versions(proto: ModelProto, name: str) -> None:
-    if proto.ir_version < 3:
-        message = f"ONNX IR version {proto.ir_version} of {name} is too old"
-        raise ModelError.of("old-model", message, "convert the model to version 3 or later")
+    refuse_old(proto)
     opset = next((item.version for item in proto.opset_import if domain_of(item.domain) == ""), 1)
     newest = onnx.defs.onnx_opset_version()
     if opset > newest:

@@ -12,7 +12,9 @@ from pathlib import Path
 import onnx
 from onnx import NodeProto
 
-from corecast.adapters.onnx.load import graphs_in, parse
+from corecast.adapters.faults import of_its_file
+from corecast.adapters.onnx.file import parse
+from corecast.adapters.onnx.load import graphs_in
 from corecast.adapters.source import read_content
 from corecast.adapters.whole import whole_file
 from corecast.model import LayerTable
@@ -20,6 +22,7 @@ from corecast.plan import Plan
 from corecast.plan.plan import IN_A_SENTENCE
 
 
+@of_its_file
 def write_overlay(model: str | Path, table: LayerTable, plan: Plan, output: Path) -> int:
     """Write a copy of a file with a plan on it; weights that it keeps in other files stay there.
 
@@ -36,7 +39,7 @@ def write_overlay(model: str | Path, table: LayerTable, plan: Plan, output: Path
         OSError: where the output cannot be written.
     """
     path = Path(model)
-    proto = parse(path, read_content(path))
+    proto = parse(read_content(path))
     reasons = _reasons(plan)
     notes = {layer.source: [*_notes(plan, layer.id, reasons)] for layer in table.layers if layer.source}
     written = sum(_annotate(node, notes) for node in _nodes(proto.graph))

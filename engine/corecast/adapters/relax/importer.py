@@ -18,6 +18,7 @@ from tvm import relax
 from tvm.ir import Call, IRModule, Var
 from tvm.relax.frontend.onnx import onnx_frontend
 
+from corecast.adapters.onnx.file import refuse_old
 from corecast.adapters.relax.model import ModelError
 from corecast.adapters.relax.one_builder import ONE_BUILDER
 from corecast.adapters.relax.operators import OperatorBuilder
@@ -40,10 +41,7 @@ def import_onnx(
 
 
 def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
-    if model.ir_version < 3:
-        raise ModelError.of(
-            "old-model", f"ONNX IR version {model.ir_version} is too old", "convert the model to version 3 or later"
-        )
+    refuse_old(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value.name for value in model.graph.input if value.name not in weights]
     for name in shapes:

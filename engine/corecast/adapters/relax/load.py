@@ -5,20 +5,22 @@ Nothing is simplified here: the loaded model is what every conversion is checked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 import tvm
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tvm import relax
 from tvm.ir import Call, GenericConst, IRModule, Tuple, Var
 
+from corecast.adapters.faults import of_its_file
+from corecast.adapters.onnx.file import external_files, parse
+from corecast.adapters.onnx.file import origin as onnx_origin
 from corecast.adapters.onnx.weights import fill
 from corecast.adapters.relax.exported import import_exported, is_exported, read_exported
-from corecast.adapters.relax.faults import of_its_file
 from corecast.adapters.relax.functions import separate
 from corecast.adapters.relax.importer import import_onnx
 from corecast.adapters.relax.model import FEW, MAIN, Array, Model, ModelError, Origin
@@ -60,9 +62,9 @@ def load(
         origin = Origin.of(path, content, function=function)
         module, names = import_exported(read_exported(path))
         return _from_module(module, path.name, origin, weights, shapes, function, names)
-    model = _parse_onnx(content)
+    model = parse(content)
     _refuse_functions(function)
-    origin = Origin.of(path, content + _external(model, path), weights, shapes)
+    origin = onnx_origin(path, hashlib.sha256(content), external_files(model, path), weights, shapes)
     _read_external(model, path)
     model = fill(model, weights) if weights is not None else model
     return _from_onnx(model, path.name, origin, shapes or {})
@@ -85,49 +87,6 @@ def _refuse_functions(function: str | None) -> None:
     if function not in (None, MAIN):
         help = "an ONNX model is one function, `main`"
         raise ModelError.of("no-function", f"it has no function `{function}`", help)
-
-
-def _parse_onnx(content: bytes) -> onnx.ModelProto:
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(content)
-    except DecodeError:
-        raise ModelError.of(
-            "not-a-model",
-            "this is no ONNX file, or only a part of one",
-            "corecast reads ONNX files, exported programs (.pt2) and Relax modules saved as JSON",
-        ) from None
-    if not model.graph.node:
-        raise ModelError.of("not-a-model", "this holds no graph", "the file may be empty or cut off")
-    if any(isinstance(name, bytes) for name in _names(model.graph)):
-        raise ModelError.of("damaged-model", "this is a damaged model: a name in it is no text", "export it again")
-    return model
-
-
-def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
-    """Everything in a graph that is called something; protobuf gives what is no UTF-8 as bytes."""
-    for node in graph.node:
-        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-    for item in (*graph.initializer, *graph.input, *graph.output):
-        yield item.name
-
-
-def _external(model: onnx.ModelProto, path: Path) -> bytes:
-    """The bytes of the files in which the model keeps weights, without which its own do not say what it is."""
-    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
-    names = sorted({entry.value for entry in entries if entry.key == "location"})
-    return b"".join(_read_beside(path, name) for name in names)
-
-
-def _read_beside(path: Path, name: str) -> bytes:
-    place = (path.parent / name).resolve()
-    if path.parent.resolve() not in place.parents:
-        raise ModelError.of("no-weights", f"it names weights outside its own folder: {name}")
-    try:
-        return place.read_bytes()
-    except OSError as error:
-        help = "copy the file to where the model is"
-        raise ModelError.of("no-weights", f"its weights in {name} are missing: {error.strerror}", help) from None
 
 
 def _read_external(model: onnx.ModelProto, path: Path) -> None:

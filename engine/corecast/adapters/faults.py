@@ -14,17 +14,17 @@ from typing import Any, TypeVar, cast
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from corecast.adapters.relax.model import Model, ModelError
+from corecast.adapters.source import ModelError
 from corecast.lang.problems import CorecastError
 
-_Read = TypeVar("_Read", bound=Callable[..., Model])
+_Read = TypeVar("_Read", bound=Callable[..., Any])
 
 
 def of_its_file(read: _Read) -> _Read:
     """Have a function whose first argument may be a path raise `ModelError` for what is wrong with the file there."""
 
     @wraps(read)
-    def reading(source: Any, *arguments: Any, **options: Any) -> Model:
+    def reading(source: Any, *arguments: Any, **options: Any) -> Any:
         if not isinstance(source, str | Path):
             return read(source, *arguments, **options)
         try:
