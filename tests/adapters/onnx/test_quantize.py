@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import int8_quantizers
 import numpy as np
 import onnx
 import onnx_networks
@@ -27,6 +28,7 @@ from corecast.adapters.onnx import (
     write_model,
 )
 from corecast.adapters.onnx.observe import observed
+from corecast.adapters.onnx.write import save
 from corecast.api.calibration import calibrate
 from corecast.api.comparing import HOST
 from corecast.api.comparing import runner as compiled
@@ -195,3 +197,15 @@ def test_a_wrong_scale_is_seen() -> None:
     scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), scale.name))
     wrong = replace(conversion.converted, proto=proto)
     assert verify_models(conversion.plan, conversion.original, wrong).error.snr_db < 20
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+def test_it_is_about_as_close_as_onnx_runtimes_own_quantizer(kind: str, tmp_path: Path) -> None:
+    """Given the same file and inputs; docs/onnx.md has published networks."""
+    save(network(), tmp_path / "ready.onnx")
+    ours, theirs = (
+        int8_quantizers.error(tmp_path / "ready.onnx", make(tmp_path / "ready.onnx", kind, tmp_path / f"{by}.onnx"))
+        for by, make in int8_quantizers.MAKERS.items()
+    )
+    assert ours[0] > theirs[0] - 3
+    assert theirs[0] > 20
