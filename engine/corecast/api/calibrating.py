@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from corecast.adapters.calibrate import OnSamples, calibrated
-from corecast.adapters.door import Adapter
 from corecast.api.options import (
     FunctionName,
     IrName,
@@ -28,9 +25,9 @@ from corecast.api.options import (
     target_of,
     write_whole,
 )
+from corecast.api.ranges import calibrated_by
 from corecast.api.recipes import read_recipe
 from corecast.lang import Problem
-from corecast.plan import Plan
 from corecast.plan import plan as make_plan
 from corecast.plan.ids import shorten
 from corecast.quantization import Calibration, CalibrationError, Method, format_calibration, read_calibration
@@ -67,25 +64,13 @@ def calibrate_(
     recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
     decided = make_plan(recipe, table, target_of(target))
     with reporter.progress("calibrate") as show:
-        found = _calibrated(adapter, decided, prepared, data, method, _reports(show, str(data)))
+        found = calibrated_by(adapter, decided, prepared, data, method, _reports(show, str(data)))
     write_whole(output, format_calibration(found))
     reporter.text(f"{output}: ranges of {len(found.ranges)} values, {found.method} of {found.samples} samples")
     if constant := _constant(found):
         reporter.note(
             f"the same for every sample: {shorten(', '.join(constant))}; is this all that the model will see?"
         )
-
-
-def _calibrated(
-    adapter: Adapter[Any], plan: Plan, model: Any, data: Path, method: str, report: OnSamples
-) -> Calibration:
-    """By TVM for a Relax module, by its adapter for any other model."""
-    if adapter.ir == "relax":
-        from corecast.api.calibration import calibrate
-
-        return calibrate(plan, model, data, method=method, progress=report)
-    observed = partial(adapter.observed, model)
-    return calibrated(plan, adapter.survey(model), observed, data, method=method, progress=report)
 
 
 def _refuse_existing(path: Path) -> None:

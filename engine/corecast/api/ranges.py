@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from corecast.adapters.calibrate import OnSamples, calibrated
+from corecast.adapters.door import Adapter
 from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.plan.integers import integers
@@ -33,8 +37,10 @@ class Ranges:
         self._calibrate = calibrate
 
     def check(self, plan: Plan) -> None:
-        """Raise `CalibrationError` where a plan quantizes and there is nothing to take ranges from."""
+        """Raise `CalibrationError` where a plan quantizes, and ranges are of another model, or there are none."""
         needed = integers(self._table, plan.decided("dtype"))
+        if needed.to_observe and self._known is not None:
+            self._known.check(self._table)
         if needed.to_observe and self._known is None and self._calibrate is None:
             raise not_calibrated(len(needed.edits))
 
@@ -49,11 +55,21 @@ class Ranges:
 
 
 def ranges_for(
-    adapter: Any, model: Any, table: LayerTable, given: Calibration | None, data: Any, method: str = "percentile"
+    adapter: Adapter[Any], model: Any, table: LayerTable, given: Calibration | None, data: Path | None
 ) -> Ranges:
-    """The ranges of a model's values: those given, and where there is data those that it shows."""
-    if data is None or adapter.ir != "relax":
+    """The ranges of a model's values: those given, and where there is data those that it shows, by percentile."""
+    if data is None:
         return Ranges(table, given)
-    from corecast.api.calibration import calibrate
+    return Ranges(table, given, lambda plan: calibrated_by(adapter, plan, model, data, "percentile"))
 
-    return Ranges(table, given, lambda plan: calibrate(plan, model, data, method=method))
+
+def calibrated_by(
+    adapter: Adapter[Any], plan: Plan, model: Any, data: Path, method: str, report: OnSamples | None = None
+) -> Calibration:
+    """By TVM for a Relax module, by its adapter for any other model."""
+    if adapter.ir == "relax":
+        from corecast.api.calibration import calibrate
+
+        return calibrate(plan, model, data, method=method, progress=report)
+    observed = partial(adapter.observed, model)
+    return calibrated(plan, adapter.survey(model), observed, data, method=method, progress=report)

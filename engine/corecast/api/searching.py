@@ -90,13 +90,11 @@ def search_(
     def planned(text: str) -> Plan:
         return make_plan(read_recipe(Source("found.rules", text), table), table, chip)
 
-    has_ranges = adapter.ir == "relax" and bool(samples or calibration)
+    has_ranges = bool(samples or calibration)
     requests = request or [item for item in REQUESTS if has_ranges or not item.startswith("quantize")]
     choices = candidates(table, chip, requests, tried)
     if not request and not has_ranges:
-        reporter.note(
-            "nothing is quantized: that takes `--data DIR` to calibrate on, and a model that TVM has imported"
-        )
+        reporter.note("nothing is quantized: that takes data to calibrate on, `--data DIR`")
     for text, reason in choices.declined.items() if choices.of else ():
         reporter.note(f"`{text}` is no candidate: {reason}")
     measurer = Measurer(
@@ -131,10 +129,9 @@ def search_(
         write_whole(output, text)
         reporter.note(f"wrote {output}")
     if any((item.request or "").startswith("quantize") for item in found.chosen) and not calibration:
-        name = output or "FOUND.rules"
-        reporter.note(
-            f"next: `corecast calibrate {name} {model} --target {target} --data {samples} -o calibration.json`"
-        )
+        name, taken = output or "FOUND.rules", f" --ir {ir}" if ir else ""
+        command = f"corecast calibrate {name} {model}{taken} --target {target} --data {samples} -o calibration.json"
+        reporter.note(f"next: `{command}`")
 
 
 def _said(found: Found) -> str:
