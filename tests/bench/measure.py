@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
+from typing import Any
 
 Numbers = dict[str, float]
 
@@ -173,12 +174,36 @@ def calibrate(clock: Clock, images: str, method: str) -> None:
         calibrate(decided, model, [pixels], method=method)
 
 
-def quantize(clock: Clock, operators: str, channels: str) -> None:
-    """What it takes to put every convolution of a network on integers, after two samples."""
-    from bench.networks import residual
-    from corecast.adapters.relax import apply, prepare, survey
-    from corecast.api import calibrate, plan, read_recipe
+def calibrate_large(clock: Clock, operators: str, channels: str) -> None:
+    """Two samples through a network of many megabytes, which is compiled first."""
+    from corecast.api import calibrate
     from corecast.verify import inputs_for
+
+    decided, model, table = _planned(clock, operators, channels)
+    with clock("calibrate"):
+        calibrate(decided, model, [inputs_for(table, seed) for seed in range(2)], method="min-max")
+
+
+def quantize(clock: Clock, operators: str, channels: str) -> None:
+    """Every convolution of such a network put on integers, by ranges that are there."""
+    from corecast.adapters.relax import apply
+    from corecast.plan.integers import integers
+    from corecast.quantization import CalibratedModel, Calibration, Range
+
+    decided, model, table = _planned(clock, operators, channels)
+    names = integers(table, decided.decided("dtype")).to_observe
+    ranges = {name: Range(low=-1.0, high=1.0) for name in names}
+    found = Calibration(model=CalibratedModel.of(table), method="min-max", samples=1, ranges=ranges)
+    with clock("apply"):
+        conversion = apply(decided, model, found)
+    clock.numbers["after"] = sum(array.nbytes for array in conversion.converted.parameters.values()) / 2**20
+
+
+def _planned(clock: Clock, operators: str, channels: str) -> tuple[Any, Any, Any]:
+    """The plan by the recipe `int8`, the prepared network and its layer table."""
+    from bench.networks import residual
+    from corecast.adapters.relax import prepare, survey
+    from corecast.api import plan, read_recipe
 
     read_recipe("int8")
     clock.memory("before")
@@ -188,16 +213,10 @@ def quantize(clock: Clock, operators: str, channels: str) -> None:
     clock.numbers["parameters"] = sum(array.size for array in loaded.parameters.values()) / 1e6
     clock.numbers["weights"] = sum(array.nbytes for array in loaded.parameters.values()) / 2**20
     model = prepare(loaded)
-    del loaded
     table = survey(model)
     with clock("plan"):
         decided = plan(read_recipe("int8", table), table)
-    with clock("calibrate"):
-        found = calibrate(decided, model, [inputs_for(table, seed) for seed in range(2)], method="min-max")
-    clock.memory("calibrated")
-    with clock("apply"):
-        conversion = apply(decided, model, found)
-    clock.numbers["after"] = sum(array.nbytes for array in conversion.converted.parameters.values()) / 2**20
+    return decided, model, table
 
 
 def published(clock: Clock, name: str) -> None:
