@@ -29,7 +29,10 @@ class Quantized:
     @classmethod
     def of(cls, network: str, rules: str, **weights: np.ndarray) -> Quantized:
         built = networks.model_of(network)
-        model = prepare(built.with_main(built.main, {**built.parameters, **weights}))
+        return cls.of_model(prepare(built.with_main(built.main, {**built.parameters, **weights})), rules)
+
+    @classmethod
+    def of_model(cls, model: Model, rules: str) -> Quantized:
         table = survey(model)
         decided = plan(read_recipe(Source("case.rules", rules), table), table)
         found = integers(table, decided.decided("dtype"))

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corecast.adapters.relax import Model, compile_plan, emulate, emulated_dtypes, observed, survey
+from corecast.adapters.relax.forms import Form, forms_of
 from corecast.adapters.relax.pad import PadAxes
-from corecast.adapters.relax.quantize import Form, forms_of
 from corecast.api.comparing import HOST, Run, runner
 from corecast.model import Layer, LayerTable
 from corecast.model.orders import Order, inverse

@@ -119,6 +119,13 @@ def _largest(weight: Array, axes: tuple[int, ...] | None) -> NDArray[np.float64]
     return np.maximum(-low.astype(np.float64), high.astype(np.float64))
 
 
+def channel_sums(weight: Array, scales: NDArray[np.float32], axis: int) -> NDArray[np.int64]:
+    """The sum of the integers of each output channel's weights, which lie along an axis; `scales` too, or are one."""
+    integers = quantized(weight, scales, axis if scales.size == weight.shape[axis] else None, "int8")
+    others = tuple(other for other in range(weight.ndim) if other != axis)
+    return np.asarray(integers.sum(axis=others, dtype=np.int64))
+
+
 def bias_steps(
     bias: Array | None, scales: NDArray[np.float64], sums: NDArray[np.int64], zero_point: int
 ) -> NDArray[np.int32]:

@@ -6,8 +6,10 @@ import networks
 import numpy as np
 import pytest
 from quantized import Quantized
+from tvm import relax
 
 from corecast.adapters.relax import (
+    Model,
     RealisedError,
     apply,
     compile_plan,
@@ -238,6 +240,28 @@ def test_averages_over_all_of_space_are_sums_of_integers() -> None:
     assert not Quantized.of(of_parts, "match nn.conv2d, quantize uint8").integers.carried
 
 
+def test_a_tuple_that_is_bound_to_a_name_is_joined_as_integers() -> None:
+    """Some importers write it inside of the call, some before it."""
+    builder = relax.BlockBuilder()
+    data, *weights = (relax.Var(name, relax.TensorType(shape, "float32")) for name, shape in JOINED.items())
+    with builder.function("main", [data, *weights]):
+        with builder.dataflow():
+            pair = [builder.emit(relax.op.nn.conv2d(data, weight), f"c{at}") for at, weight in enumerate(weights[:2])]
+            joined = builder.emit(relax.op.concat(builder.emit(relax.Tuple(pair), "pair"), 1), "joined")
+            output = builder.emit_output(relax.op.nn.conv2d(joined, weights[2]), "c2")
+        builder.emit_func_output(output)
+    module = builder.get()
+    module["main"] = module["main"].with_attr("num_input", 1)
+    values = np.random.default_rng(0)
+    parameters = {name: values.normal(size=shape).astype("float32") for name, shape in list(JOINED.items())[1:]}
+    network = Quantized.of_model(Model(module, parameters, "joined"), "match nn.conv2d, quantize int8")
+    assert network.integers.carried == ("concat#0",)
+    assert network.compared() > 25
+
+
+JOINED = {"data": (1, 4, 3, 3), "w0": (4, 4, 1, 1), "w1": (4, 4, 1, 1), "w2": (4, 8, 1, 1)}
+
+
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -296,8 +320,6 @@ return nn.relu#0
 
 def test_a_float_graph_in_disguise_is_no_realised_plan() -> None:
     """Integers that become floats again before the convolution, as graphs of pairs have it, are found out."""
-    from tvm import relax
-
     model = prepare(networks.model_of(DISGUISED))
     table = survey(model)
     decided = plan(read_recipe(Source("case.rules", "match nn.conv2d, quantize int8"), table), table)

@@ -6,21 +6,21 @@ and read as a float is converted once, and so is one that is made as a float and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tvm
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from tvm import relax
 from tvm.ir import Call, IRModule, Tuple, Var
 
 from corecast.adapters.relax.arithmetic import SUMS, Arithmetic, channels
 from corecast.adapters.relax.attributes import with_attributes
 from corecast.adapters.relax.fold import known_values
+from corecast.adapters.relax.forms import Form, with_forms
 from corecast.adapters.relax.model import Array
+from corecast.adapters.relax.on_integers import channel_axis, on_integers, output_axis, summed
 from corecast.adapters.relax.passes import module_pass, rewrite
 from corecast.adapters.relax.rebuild import Line, Rebuild, reads
 from corecast.adapters.relax.tensors import cast
@@ -28,45 +28,20 @@ from corecast.adapters.values import numbers_that_are_none
 from corecast.lang.problems import Problem
 from corecast.model import Layer
 from corecast.plan.ids import compress
-from corecast.plan.integers import AVERAGES, Slot, averaged, space_of
+from corecast.plan.integers import SHARING, Slot, averaged
 from corecast.quantization import (
     CalibrationError,
     Quantization,
     Scale,
     bias_steps,
+    channel_sums,
     not_calibrated,
-    quantized,
     weight_scales,
 )
 from corecast.recipe import Quantize as QuantizeEdit
 
 # What conversions of layouts and sizes add, which moves integers as well as floats.
 _MOVES = frozenset(f"relax.{op}" for op in ("permute_dims", "reshape", "expand_dims", "strided_slice", "nn.pad"))
-
-
-# What stands for the model's values now, as JSON in an attribute of the function: nothing else of a module tells it.
-FORMS = "corecast.forms"
-
-
-@dataclass(frozen=True)
-class Form:
-    """What stands for a value of the model: the name of a binding, whose integers are `scale * (q - zero_point)`.
-
-    Without a scale, it holds the value itself.
-    """
-
-    binding: str
-    scale: float | None = None
-    zero_point: int = 0
-
-
-# None is for a value that nothing stands for: that of a layer to whose sums the bias was added before they were scaled.
-_Forms: TypeAdapter[dict[str, Form | None]] = TypeAdapter(dict[str, Form | None])
-
-
-def forms_of(main: relax.Function) -> dict[str, Form | None]:
-    """What stands for the values of quantized layers and those between, by the names that the model gave these."""
-    return _Forms.validate_json(str(main.attrs[FORMS])) if main.attrs and FORMS in main.attrs else {}
 
 
 @module_pass("Quantize")
@@ -83,7 +58,7 @@ class Quantize:
             raise not_calibrated(len(self.edits))
         forms: dict[str, Form | None] = {}
         converted = rewrite(module, lambda rebuild: forms.update(_OnIntegers(rebuild, found).run()), found.weights)
-        converted["main"] = converted["main"].with_attr(FORMS, _Forms.dump_json(forms, exclude_none=True).decode())
+        converted["main"] = with_forms(converted["main"], forms)
         return converted
 
     def __str__(self) -> str:
@@ -190,17 +165,17 @@ class _OnIntegers:
         if scale.zero_point:
             first, attributes = self._padded_with(first, scale, attributes)
         per_channel = self.integers.edits[layer.index].weights == "per_channel"
-        weight, axis = self._weight(layer, call), _output_axis(call)
+        weight, axis = self._weight(layer, call), output_axis(call)
         bias = self._bias(layer, weight.shape[axis])
         scales = weight_scales(weight, axis if per_channel else None, scale.scale, bias)
         self._check(layer, weight, bias, scales)
         operands = [first, self._quantized_weight(call.args[1], scales, axis if per_channel else None)]
         sums = self.rebuild.emit(Call(call.op, operands, attributes, call.ty_args, None, ty), line.var.name)
         factors = scales.astype(np.float64) * scale.scale
-        place = _channel_axis(call, line.var.ty.ndim)
+        place = channel_axis(call, line.var.ty.ndim)
         if scale.zero_point or bias is not None:
-            columns = _sums_of_channels(weight, scales, axis, per_channel) if scale.zero_point else np.int64(0)
-            steps = bias_steps(bias, factors, np.asarray(columns), scale.zero_point)
+            columns = channel_sums(weight, scales, axis) if scale.zero_point else np.zeros((), np.int64)
+            steps = bias_steps(bias, factors, columns, scale.zero_point)
             name = self._bias_name(layer) or self.rebuild.fresh(f"{line.var.name}_shifted")
             sums = self.rebuild.emit(relax.op.add(sums, channels(steps, place, line.var.ty.ndim)), name)
         self._hand_out(layer, line, sums, factors, place if per_channel else None)
@@ -288,10 +263,10 @@ class _OnIntegers:
 
     def _carry(self, layer: Layer, line: Line) -> None:
         slots, slot = self.integers.reads[layer.index], self.integers.made[layer.index, 0]
-        operands = [self._read(*pair) for pair in zip(_data(line.value), slots, strict=True)]
+        operands = [self._read(*pair) for pair in zip(self._data(line.value), slots, strict=True)]
         scale, name = self.quantization.scale(slot), line.var.name
-        call = _ON_INTEGERS.get(layer.op, _handed_on)(line.value, operands, scale)
-        if call is not None:
+        if layer.op in SHARING:
+            call = on_integers(layer.op, line.value, operands, scale)
             self._made_of(line, self.rebuild.emit(call, name), slot)
             return
         assert slots[0] is not None, "what is carried along reads integers"
@@ -302,10 +277,19 @@ class _OnIntegers:
             factor = np.float64(old.scale) / scale.scale
         else:
             count = averaged(layer) or 1
-            sums = self.rebuild.emit(_summed(wide[0], line.value.attrs), name)
+            sums = self.rebuild.emit(summed(wide[0], line.value.attrs), name)
             factor = np.float64(old.scale) / (scale.scale * count)
         integers = self.arithmetic.rescaled(sums, np.asarray(factor), scale, name, offset=-count * old.zero_point)
         self._made_of(line, integers, slot)
+
+    def _data(self, call: Call) -> list[Any]:
+        """The tensors that a call reads; those of a tuple one by one, wherever it was made."""
+        found: list[Any] = []
+        for item in call.args:
+            made = self.lines[item.name].value if isinstance(item, Var) and item.name in self.lines else None
+            part = made if isinstance(made, Tuple) else item
+            found += part.fields if isinstance(part, Tuple) else [part]
+        return [item for item in found if isinstance(getattr(item, "ty", None), relax.TensorType)]
 
     def _made_of(self, line: Line, integers: Any, slot: Slot) -> None:
         scale = self.quantization.scale(slot)
@@ -313,71 +297,5 @@ class _OnIntegers:
         self.made[line.var] = integers, self.integers.group[slot]
 
 
-def _handed_on(call: Call, operands: list[Any], scale: Scale) -> Call:  # noqa: ARG001
-    return Call(call.op, [*operands, *call.args[len(operands) :]], call.attrs)
-
-
-def _relu(call: Call, operands: list[Any], scale: Scale) -> Call:
-    if scale.zero_point:
-        return relax.op.maximum(operands[0], relax.const(scale.zero_point, scale.dtype))
-    return _handed_on(call, operands, scale)
-
-
-def _clip(call: Call, operands: list[Any], scale: Scale) -> Call:
-    return relax.op.clip(operands[0], *(scale.quantized(float(bound.value)) for bound in call.args[1:]))
-
-
-def _pad(call: Call, operands: list[Any], scale: Scale) -> Call:
-    attributes = call.attrs
-    value = float(scale.quantized(float(attributes.pad_value)))
-    return relax.op.nn.pad(operands[0], [int(width) for width in attributes.pad_width], "constant", value)
-
-
-def _summed(data: Any, attributes: Any) -> Call:
-    """The sum of what a mean, or a pool over all of space, is the mean of."""
-    if hasattr(attributes, "layout"):
-        return relax.op.sum(data, list(space_of(str(attributes.layout))), keepdims=True)
-    return relax.op.sum(data, attributes.axis, attributes.keepdims)
-
-
-def _concat(call: Call, operands: list[Any], scale: Scale) -> Call:  # noqa: ARG001
-    return Call(call.op, [Tuple(operands)], call.attrs)
-
-
-# How an operator says on integers what it says on floats; those that compute new values are summed and rescaled.
-_ON_INTEGERS: dict[str, Callable[[Call, list[Any], Scale], Call | None]] = {
-    "nn.relu": _relu,
-    "clip": _clip,
-    "nn.pad": _pad,
-    "concat": _concat,
-    **dict.fromkeys(("add", *AVERAGES), lambda *_: None),
-}
-
-
-def _data(call: Call) -> list[Any]:
-    """The tensors that a call reads; those of a tuple one by one."""
-    fields = [part for item in call.args for part in (item.fields if isinstance(item, Tuple) else [item])]
-    return [item for item in fields if isinstance(getattr(item, "ty", None), relax.TensorType)]
-
-
 def _is_move(value: Any) -> bool:
     return isinstance(value, Call) and getattr(value.op, "name", "") in _MOVES
-
-
-def _output_axis(call: Call) -> int:
-    """The axis of a weight along which its output channels lie."""
-    layout = getattr(call.attrs, "kernel_layout", None)
-    return call.args[1].ty.ndim - 1 if layout is None else str(layout).index("O")
-
-
-def _channel_axis(call: Call, rank: int) -> int:
-    """The axis of a result along which its channels lie."""
-    layout = getattr(call.attrs, "out_layout", None) or getattr(call.attrs, "data_layout", None)
-    return rank - 1 if layout is None else str(layout).index("C")
-
-
-def _sums_of_channels(weight: Array, scales: Array, axis: int, per_channel: bool) -> NDArray[np.int64]:
-    """The sum of the integers of each channel's weights."""
-    integers = quantized(weight, scales, axis if per_channel else None, "int8")
-    others = tuple(other for other in range(weight.ndim) if other != axis)
-    return np.asarray(integers.sum(axis=others, dtype=np.int64))

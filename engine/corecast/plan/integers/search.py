@@ -43,9 +43,10 @@ class _Search:
                 if value := value_of(operand):
                     self.readers[value].append((index, place))
         self.biases = {index: bias for index in edits if (bias := self._bias(self.layers[index])) is not None}
+        self.bias_layers = set(self.biases.values())
         self.roles: dict[int, Role] = {
             **dict.fromkeys(edits, "sums"),
-            **dict.fromkeys(self.biases.values(), "bias"),
+            **dict.fromkeys(self.bias_layers, "bias"),
             **dict.fromkeys(self._between(), "carried"),
         }
 
@@ -105,7 +106,7 @@ class _Search:
                 return carried
 
     def _could_be(self, layer: Layer) -> bool:
-        if layer.index in self.decided or layer.index in self.biases.values() or len(layer.results) != 1:
+        if layer.index in self.decided or layer.index in self.bias_layers or len(layer.results) != 1:
             return False
         if layer.op not in SHARING and layer.op not in RESCALING:
             return False
@@ -119,7 +120,7 @@ class _Search:
 
     def _makes_integers(self, value: Value, carried: set[int]) -> bool:
         layer = value[0]
-        return layer in carried or layer in self.edits or layer in self.biases.values()
+        return layer in carried or layer in self.edits or layer in self.bias_layers
 
     def _data(self, layer: Layer) -> Iterator[Value]:
         """What a layer that computes on integers reads that is no weight."""
@@ -149,7 +150,7 @@ class _Search:
     def _reads(self, index: int, forms: Mapping[Value, Form]) -> tuple[Slot | None, ...]:
         form = self._wants(index, forms)
         values = map(value_of, self.layers[index].operands)
-        return tuple(Slot(value, form) if value and form else None for value in values)
+        return tuple([Slot(value, form) if value and form else None for value in values])
 
     # ── at which scale ───────────────────────────────────────────────────────────────────────────────────────────────
 
