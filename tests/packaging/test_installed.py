@@ -32,7 +32,7 @@ for layer in ("nn.conv2d#0", "nn.conv2d#1"):
     print(explain(recipe, table, decided, table.by_id[layer]))
 '''
 
-# The same with a recipe of one's own, and the plan out and in again.
+# The same with a recipe of one's own, what is wrong with it, and the plan out and in again.
 DECIDE = PLAN.replace('read_recipe("origin", table)', 'read_recipe(Source("own.rules", RULES), table)').replace(
     "import explain,", "import Source, explain,"
 )
@@ -41,6 +41,10 @@ RULES = "skip nn.conv2d #0\\nmatch nn.conv2d #k, set layout HWNC, cast int4 unle
 {DECIDE}
 from corecast.plan import format_plan, parse_plan
 assert parse_plan(format_plan(decided)) == decided
+from corecast.lang import parse
+from corecast.lint import lint
+wrong = "let never = nn.conv2d where groups > 1 and groups < 1\\n" + RULES
+print([finding.problem.slug for finding in lint(parse(wrong), read_recipe(Source("own.rules", wrong), table), table)])
 """
 
 LOADED = """
@@ -91,6 +95,7 @@ def test_deciding_needs_lark_pydantic_and_pyyaml(bare: Installed) -> None:
     told = bare.python(DECIDE)
     assert "  keep layout (skip nn.conv2d #0, line 1)\n" in told
     assert "  cast int4 unless skipped (line 2): applied\n" in told
+    assert told.splitlines()[-1] == "['unused-let']"
 
 
 def test_versions_need_packaging_and_say_so(bare: Installed) -> None:
