@@ -240,6 +240,20 @@ def test_accuracy_is_that_of_all_batches_together() -> None:
     assert [item.met for item in missed.judged] == [False, True]
 
 
+def test_a_control_that_gives_no_numbers_is_seen() -> None:
+    """A disturbed model that overflows has no accuracy that could be compared, and is plainly wrong."""
+    verification = verify(
+        lambda _: [ANSWERS],
+        lambda _: [ANSWERS],
+        {"nn.conv2d#0": lambda _: [ANSWERS + inf]},
+        evidence=Evidence([Whole({})], scorer=top1(LABELS)),
+        plan=planned("cast float16", "accuracy drop <= 1%"),
+        seed=0,
+        compared="outputs",
+    )
+    assert (verification.verdict, verification.score.control) == ("pass", None)
+
+
 def test_an_accuracy_without_labels_is_no_pass() -> None:
     """Whatever else was met: what was promised was not looked at."""
     verification = answered("cast float16", "accuracy drop <= 0.5%", "cosine >= 0.99", converted=ANSWERS)

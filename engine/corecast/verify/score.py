@@ -52,6 +52,11 @@ class Score(BaseModel):
         return f"{self.name}: {self.original:.2%} before, {self.converted:.2%} after"
 
     @property
+    def of_control(self) -> str:
+        """What the answers of the disturbed model are worth."""
+        return f"{self.name} {self.control:.2%}" if self.is_share else f"{self.name} {self.control:.6g}"
+
+    @property
     def is_share(self) -> bool:
         """Whether it can be an accuracy: both numbers lie between 0 and 1."""
         return 0 <= self.original <= 1 and 0 <= self.converted <= 1

@@ -60,11 +60,7 @@ class Verification(BaseModel):
             lines += [f"  score       {self.score}"] if self.score else []
             lines.append(f"  compared    {self.compared}, {self.inputs or f'inputs of seed {self.seed}'}")
         if self.control:
-            scored = (
-                ""
-                if self.score is None or self.score.control is None
-                else f", {self.score.name} {self.score.control:.4g}"
-            )
+            scored = f", {self.score.of_control}" if self.score and self.score.control is not None else ""
             lines.append(f"  control     {self.control}{scored}, with {self.control_layer} disturbed")
         return "\n".join(lines)
 
@@ -142,10 +138,10 @@ def _control(
     for layer, run in controls.items():
         disturbed = _all(run, evidence)
         found = _difference(outputs, disturbed)
-        scorer = None if _not_finite(disturbed) else evidence.scorer
-        score = scorer.compare(outputs, disturbed) if scorer else None
-        values = measured(found, score)
-        is_seen = any(item.met is False for item in judge(bounds, values, score)) if bounds else found.max_relative > 0
+        is_broken = _not_finite(disturbed) is not None
+        score = evidence.scorer.compare(outputs, disturbed) if evidence.scorer and not is_broken else None
+        judged = judge(bounds, measured(found, score), score)
+        is_seen = is_broken or any(item.met is False for item in judged) or (not bounds and found.max_relative > 0)
         last = _Control(layer, found, score.converted if score else None, is_seen)
         if is_seen:
             break
