@@ -37,6 +37,7 @@ from corecast.api import (
     testing,
     tuning,
     verifying,
+    working,
 )
 from corecast.api.blame import blame
 from corecast.api.supervisor import REQUESTS, supervise
@@ -65,6 +66,7 @@ app.command("verify")(verifying.verify)
 app.command("bisect")(bisecting.bisect_)
 app.command("search")(searching.search_)
 app.command("tune")(tuning.tune)
+app.command()(working.worker)
 app.command("run")(converting.run)
 app.command("build")(building.build)
 app.command("bench")(benching.bench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from corecast.api.comparing import HOST, Pair, runner
 from corecast.api.evidence import Given
 from corecast.api.layerwise import errors_of_layers
 from corecast.backends import (
+    Bench,
     Budget,
     BuildError,
     Records,
     Runner,
     Store,
     TaskResult,
+    Tracker,
     TuneProgress,
     Tuner,
     build,
@@ -206,6 +209,7 @@ def tune_bundle(
     budget: Budget | None = None,
     tuner: Tuner | None = None,
     cached: Sequence[Store] = (),
+    tracker: Tracker | None = None,
     progress: Callable[[TuneProgress], None] | None = None,
 ) -> list[TaskResult]:
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle.
@@ -217,6 +221,7 @@ def tune_bundle(
         budget: what may be spent, where not what the plan says.
         tuner: what searches; for each kernel the first one that takes it if not given.
         cached: other stores to look into first; what is found goes there too.
+        tracker: lends the workers that measure; this machine if not given.
         progress: called after every round of measurements.
 
     Returns:
@@ -238,4 +243,5 @@ def tune_bundle(
     ]
     records = Records.create(bundle.path / RECORDS / STORE, target)
     others = [Records(store, target) for store in cached]
-    return tune(found, records, budget=budget, tuner=tuner, cached=others, progress=progress)
+    with closing(Bench(target, tracker=tracker)) as bench:
+        return tune(found, records, budget=budget, tuner=tuner, bench=bench, cached=others, progress=progress)

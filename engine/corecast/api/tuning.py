@@ -23,7 +23,6 @@ from corecast.verify.tuned import TaskResult, TuneError, TuneProgress
 
 if TYPE_CHECKING:
     from corecast.adapters.relay import Records, TemplateTask
-    from corecast.backends import Budget
 
 Report = Callable[[TuneProgress], None]
 
@@ -41,6 +40,11 @@ TunerName = Annotated[
     str | None, typer.Option("--tuner", help="families, metaschedule, or an installed one; not for Relay.")
 ]
 Again = Annotated[bool, typer.Option("--again", help="Search what is on record too, anew; not for Relay.")]
+TrackerAddress = Annotated[
+    str | None,
+    typer.Option("--tracker", metavar="HOST:PORT", help="Measure on workers that this tracker lends; not for Relay."),
+]
+TrackerKey = Annotated[str | None, typer.Option("--key", help="The workers' label at the tracker.")]
 Cached = Annotated[
     Path | None,
     typer.Option(
@@ -62,6 +66,8 @@ def tune(
     seed: Seed = 0,
     records: Cached = None,
     again: Again = False,
+    tracker: TrackerAddress = None,
+    key: TrackerKey = None,
 ) -> None:
     """Search schedules for the layers that the plan marks, and keep the better ones in the bundle."""
     if file_ir := written_in(bundle):
@@ -71,34 +77,36 @@ def tune(
     ir = read_report(bundle).ir
     refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
     chip = find_target(target)
-    if ir != "relay":
-        from corecast.backends import Budget
-
-        budget = Budget(trials, seconds, early_stop, seed, again)
-        _tune_relax(bundle, layer, chip, budget, tuner, records)
-    elif seconds is not None or tuner is not None or again:
-        message = "`--seconds`, `--tuner` and `--again` are for Relax, and this bundle holds a Relay module"
-        raise UsageError(Problem("wrong-arguments", message, help="leave them away"))
-    else:
+    if ir == "relay":
+        if seconds is not None or tuner is not None or again or tracker is not None:
+            message = "`--seconds`, `--tuner`, `--again` and `--tracker` are for Relax, and this bundle is Relay's"
+            raise UsageError(Problem("wrong-arguments", message, help="leave them away"))
         _tune_relay(bundle, layer, chip, trials, seed, early_stop)
+        return
+    if (tracker is None) != (key is None):
+        message = "`--tracker` and `--key` go together: where workers are lent, and which of them"
+        raise UsageError(Problem("wrong-arguments", message, help="give both, or neither"))
 
-
-def _tune_relax(
-    bundle: Path, names: list[str] | None, target: Target, budget: Budget, tuner: str | None, cache: Path | None
-) -> None:
-    from corecast.adapters.relax import read_bundle, survey
     from corecast.api.conversion import tune_bundle
-    from corecast.backends import Store, find_tuner
+    from corecast.backends import Budget, Store, Tracker, find_tuner
 
-    asked = find_tuner(tuner) if tuner else None
+    search = partial(
+        tune_bundle,
+        target=chip,
+        budget=Budget(trials, seconds, early_stop, seed, again),
+        tuner=find_tuner(tuner) if tuner else None,
+        cached=[Store.create(records)] if records else [],
+        tracker=Tracker.parse(tracker, key) if tracker and key else None,
+    )
+    _tune_relax(bundle, layer, search)
+
+
+def _tune_relax(bundle: Path, names: list[str] | None, search: Callable[..., Sequence[TaskResult]]) -> None:
+    from corecast.adapters.relax import read_bundle, survey
+
     found = read_bundle(bundle)
     layers = _ids(names, survey(found.model))
-    cached = [Store.create(cache)] if cache else []
-    _search(
-        lambda report: tune_bundle(
-            found, target, layers=layers, budget=budget, tuner=asked, cached=cached, progress=report
-        )
-    )
+    _search(lambda report: search(found, layers=layers, progress=report))
 
 
 def _tune_relay(

@@ -6,6 +6,7 @@ from corecast.backends.host import tvm_target
 from corecast.backends.measuring import Bench
 from corecast.backends.pipeline import BuildError, uncompilable, unrunnable
 from corecast.backends.records import Known, Records, RecordsError, Trial, useless
+from corecast.backends.remote import RemoteError, Tracker
 from corecast.backends.store import Key, Record, Store
 from corecast.backends.tasks import Task, TaskError, tasks
 from corecast.backends.tuners import Job, Tuner, TunerError, find_tuner, tuners
@@ -23,12 +24,14 @@ __all__ = [
     "Record",
     "Records",
     "RecordsError",
+    "RemoteError",
     "RunError",
     "Runner",
     "Store",
     "Task",
     "TaskError",
     "TaskResult",
+    "Tracker",
     "Trial",
     "TuneError",
     "TuneProgress",

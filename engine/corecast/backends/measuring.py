@@ -6,9 +6,9 @@ halves have MetaSchedule's own forms of a builder and a runner, so that it and s
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,8 +21,9 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
-from corecast.backends.checking import Checker, Worth
+from corecast.backends.checking import Checker, Worth, written
 from corecast.backends.host import device_kind, tvm_target
+from corecast.backends.remote import RemoteRunner, Tracker
 from corecast.backends.workloads import Workload
 from corecast.model import Target
 
@@ -40,13 +41,17 @@ class Bench:
     """What measures candidates for one target; its processes start with the first one, and end with `close`."""
 
     def __init__(
-        self, target: Target, *, builder: ms.builder.Builder | None = None, runner: ms.runner.Runner | None = None
+        self, target: Target, *, tracker: Tracker | None = None, builder: ms.builder.Builder | None = None
     ) -> None:
-        """Measure on this machine, or with another builder and runner."""
+        """Measure on this machine, or on the workers of a tracker; candidates are compiled here, by `builder` if given.
+
+        Raises `RemoteError` where the tracker does not answer, or has no worker.
+        """
         self.target = target
         self.chip = tvm_target(target)
-        self._builder, self._runner = builder, runner
-        self._checker = Checker(self.chip)
+        self._builder = builder
+        self._runner = RemoteRunner(tracker, evaluator()) if tracker else None
+        self._checker = Checker(self.chip, tracker)
 
     @property
     def builder(self) -> ms.builder.Builder:
@@ -61,29 +66,33 @@ class Bench:
     def measure(self, workload: Workload, codes: Sequence[IRModule]) -> list[Measured]:
         """For each code of a kernel its median time in seconds, or what went wrong."""
         built = self.builder.build([ms.builder.BuilderInput(code, self.chip) for code in codes])
-        return [self._run(workload, each) for each in built]
+        return self._run(workload, built)
 
     def worth(self, workload: Workload, code: IRModule) -> Worth | str:
         """What a code is worth beside TVM's own, on this machine; or what went wrong with it."""
         return self._checker.worth(workload, code)
 
-    def _run(self, workload: Workload, built: ms.builder.BuilderResult) -> Measured:
-        if built.error_msg is not None:
-            return str(built.error_msg)
+    def _run(self, workload: Workload, built: Sequence[ms.builder.BuilderResult]) -> list[Measured]:
         arguments = ArgInfo.from_prim_func(workload.function)
-        artifact = str(built.artifact_path)
+        device = device_kind(self.chip)
+        good = [str(each.artifact_path) for each in built if each.error_msg is None]
         try:
-            (future,) = self.runner.run([ms.runner.RunnerInput(artifact, device_kind(self.chip), arguments)])
-            result = future.result()
+            inputs = [ms.runner.RunnerInput(artifact, device, arguments) for artifact in good]
+            results = iter([_outcome(future.result()) for future in self.runner.run(inputs)])
         finally:
-            shutil.rmtree(Path(artifact).parent, ignore_errors=True)
-        return str(result.error_msg) if result.error_msg is not None else median(map(float, result.run_secs))
+            for artifact in good:
+                shutil.rmtree(Path(artifact).parent, ignore_errors=True)
+        return [next(results) if each.error_msg is None else str(each.error_msg) for each in built]
 
     def close(self) -> None:
         """End the processes that compile and compare; those that run end with the runner."""
         self._checker.close()
         if isinstance(self._builder, Builder):
             self._builder.close()
+
+
+def _outcome(result: ms.runner.RunnerResult) -> Measured:
+    return str(result.error_msg) if result.error_msg is not None else median(map(float, result.run_secs))
 
 
 def evaluator() -> ms.runner.EvaluatorConfig:
@@ -127,19 +136,6 @@ class Builder(ms.builder.PyBuilder):  # type: ignore[misc]
 
 
 def compiled(code: str, chip: str) -> str:
-    """Compile a module, which is given as JSON, and return the file with its machine code.
-
-    For a CPU that is an object file, which TVM loads by itself: what it would write else needs a C++ compiler to load.
-    """
-    import json
-
+    """Compile a module, which is given as JSON, and return the file with its machine code."""
     target = tvm.target.Target(json.loads(chip))
-    built = tvm.tirx.build(tvm.ir.load_json(code), target=target)
-    folder = tempfile.mkdtemp(prefix="corecast-")
-    if target.kind.name == "llvm":
-        path = os.path.join(folder, "kernel.o")
-        built.write_to_file(path, "o")
-    else:
-        path = os.path.join(folder, "kernel.so")
-        built.export_library(path)
-    return path
+    return written(tvm.tirx.build(tvm.ir.load_json(code), target=target), target)

@@ -39,7 +39,7 @@ class Chosen(_Stored):
     knobs: dict[str, Knob]
 
     def __str__(self) -> str:
-        return f"{self.family} {' '.join(f'{name}={value}' for name, value in self.knobs.items())}"
+        return f"{self.family} {' '.join(f'{name}={value}' for name, value in sorted(self.knobs.items()))}"
 
 
 class Traced(_Stored):

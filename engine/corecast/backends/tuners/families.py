@@ -21,7 +21,7 @@ ROUND = 4
 
 
 class Families(Tuner):
-    """Climbs from the first guess of the family that takes a kernel; where no step is better, goes on at random."""
+    """Climbs from the first guess of the family that takes a kernel; where no step is left, goes on at random."""
 
     name: ClassVar[str] = "families"
     default_trials: ClassVar[int] = 12
@@ -33,14 +33,21 @@ class Families(Tuner):
     def search(self, job: Job) -> None:
         family = family_for(job.workload, job.target)
         assert isinstance(family, Family)  # who was refused does not come here
-        candidates = _candidates(family, job)
-        while job.left:
-            tried = [trial.schedule for trial in job.all]
-            fresh = (Chosen(family=family.name, version=family.version, knobs=dict(knobs)) for knobs in candidates)
-            round = _first(min(ROUND, job.left), (each for each in fresh if each not in tried))
-            if not round:
-                return
-            job.tell([_trial(*each) for each in zip(round, _measured(family, job, round), strict=True)])
+        while job.left and (schedules := _next(family, job, min(ROUND, job.left))):
+            job.tell([_trial(*each) for each in zip(schedules, _measured(family, job, schedules), strict=True)])
+
+
+def _next(family: Family, job: Job, count: int) -> list[Chosen]:
+    """The best bets that were not tried yet."""
+    tried = [trial.schedule for trial in job.all]
+    found: list[Chosen] = []
+    for knobs in _bets(family, job):
+        schedule = Chosen(family=family.name, version=family.version, knobs=dict(knobs))
+        if schedule not in tried and schedule not in found:
+            found.append(schedule)
+        if len(found) == count:
+            break
+    return found
 
 
 def _measured(family: Family, job: Job, schedules: Sequence[Chosen]) -> list[Measured]:
@@ -61,37 +68,25 @@ def _trial(schedule: Chosen, measured: Measured) -> Trial:
     return Trial(schedule, None, measured) if isinstance(measured, str) else Trial(schedule, measured)
 
 
-def _first(count: int, candidates: Iterator[Chosen]) -> list[Chosen]:
-    found: list[Chosen] = []
-    for each in candidates:
-        if each not in found:
-            found.append(each)
-        if len(found) == count:
-            break
-    return found
-
-
-def _candidates(family: Family, job: Job) -> Iterator[Knobs]:
-    """Knobs worth trying, the best bet first; what is best is asked anew for each. May give one twice."""
+def _bets(family: Family, job: Job) -> Iterator[Knobs]:
+    """All knobs, those first that are most likely good: the first guess, then the neighbours of the fastest so far."""
     workload, target = job.workload, job.target
-    yield family.first_guess(workload, target)
-    space = family.space(workload, target)
-    seen: list[Knobs] = []
-    while (best := _best(job, family)) is not None and best not in seen:
-        seen.append(best)
-        yield from (each for each in _neighbours(space, best) if family.objection(workload, target, each) is None)
+    guess, space = family.first_guess(workload, target), family.space(workload, target)
+    yield guess
+    for knobs in _fastest(family, job) or [guess]:
+        yield from (each for each in _neighbours(space, knobs) if family.objection(workload, target, each) is None)
     rest = list(points(family, workload, target))
     Random(job.seed).shuffle(rest)
     yield from rest
 
 
-def _best(job: Job, family: Family) -> Knobs | None:
+def _fastest(family: Family, job: Job) -> list[Knobs]:
     times = [
         (trial.seconds, trial.schedule.knobs)
         for trial in job.all
         if trial.seconds is not None and isinstance(trial.schedule, Chosen) and trial.schedule.family == family.name
     ]
-    return min(times, key=lambda each: each[0])[1] if times else None
+    return [knobs for _, knobs in sorted(times, key=lambda each: each[0])]
 
 
 def _neighbours(space: Mapping[str, Sequence[Knob]], knobs: Knobs) -> Iterator[Knobs]:
