@@ -188,6 +188,18 @@ def test_a_weight_that_two_layers_read_is_stored_once() -> None:
     assert [name for name in names if name.startswith("w1_quantized")] == ["w1_quantized"]
 
 
+def test_weights_in_a_file_beside_the_model_go_into_one(tmp_path: Path) -> None:
+    """Computed one at a time when they are written, as int8."""
+    proto = onnx_networks.proto_of(NETWORK)
+    onnx.save_model(proto, tmp_path / "net.onnx", save_as_external_data=True, location="net.bin", size_threshold=0)
+    conversion = converted(RULES.format("int8"), load(tmp_path / "net.onnx"))
+    assert "w1_quantized" in conversion.converted.late
+    found = read_model(write_model(conversion, tmp_path / "out.onnx"))
+    inside = converted(RULES.format("int8"), network()).converted
+    for name in ("w_quantized", "w1_quantized", "b_quantized"):
+        np.testing.assert_array_equal(found.model.array(name), inside.array(name))
+
+
 def test_a_wrong_scale_is_seen() -> None:
     """The check that the tests above rely on: other scales of a weight, and the answers are others."""
     conversion = converted(RULES.format("int8"), network())

@@ -183,17 +183,14 @@ class _Rewrite:
     def _weight(self, name: str, array: Array, scales: NDArray[np.float32], axis: int | None) -> str:
         key = (name, axis, scales.tobytes())
         if key not in self.weights:
-            values = partial(quantized, array, scales, axis, "int8")
-            weight = self.values.weights[self.values.origin(name)]
-            stored = self._fresh(f"{name}_quantized")
+            stored, weight = self._fresh(f"{name}_quantized"), self.values.weights[self.values.origin(name)]
             source = self.old.initializers.get(weight.name)
             if source is not None and is_external(source):
                 self.late[stored] = partial(_quantized, self.old, weight.values, scales, axis)
-                kind = TensorProto(name=stored, dims=array.shape, data_type=elem_type_of("int8"))
-                kind.data_location = TensorProto.EXTERNAL
-                self.added[stored] = kind
+                external, dtype = TensorProto.EXTERNAL, elem_type_of("int8")
+                self.added[stored] = TensorProto(name=stored, dims=array.shape, data_type=dtype, data_location=external)
             else:
-                self.added[stored] = numpy_helper.from_array(values(), stored)
+                self.added[stored] = numpy_helper.from_array(quantized(array, scales, axis, "int8"), stored)
             self.weights[key] = self._dequantized(name, stored, scales, axis)
         return self.weights[key]
 
