@@ -200,6 +200,23 @@ def test_weights_in_a_file_beside_the_model_go_into_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.model.array(name), inside.array(name))
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "match nn.conv2d, quantize uint8\nmatch nn.dense, cast float16",
+        "match nn.conv2d #1, quantize int8\nmatch nn.conv2d #0 or nn.relu, cast float16",
+        "match nn.conv2d #0, quantize int8\nmatch nn.conv2d #1, quantize uint8",
+    ],
+)
+def test_one_model_has_several_dtypes(rules: str, tmp_path: Path) -> None:
+    """Casts come first; a value that two layers want as other integers goes through a pair for each."""
+    conversion = converted(rules, network())
+    found = read_model(write_model(conversion, tmp_path / "out.onnx"))
+    verdict = verify_models(conversion.plan, conversion.original, found.model)
+    assert verdict.verdict == "pass", verdict
+    assert verdict.error.snr_db > 40
+
+
 def test_a_wrong_scale_is_seen() -> None:
     """The check that the tests above rely on: other scales of a weight, and the answers are others."""
     conversion = converted(RULES.format("int8"), network())
