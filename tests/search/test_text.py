@@ -114,6 +114,19 @@ def test_layers_are_named_as_a_person_would(layers: tuple[int, ...], selector: s
     assert selected(naming(chosen, TABLE), TABLE) == [layer.id for layer in chosen]
 
 
+def test_slashes_part_names_too() -> None:
+    """As exporters of ONNX write them; half of a word is no beginning."""
+    names = ("fire2/squeeze", "fire2/expand", "fire3/squeeze", "fire31/expand")
+    lines = ["x: float32 1x8x4x4"]
+    for number, name in enumerate(names):
+        source = f"nn.conv2d#{number - 1}" if number else "x"
+        lines.append(f"nn.conv2d#{number}({source}, %{name}: float32 8x8x1x1) -> float32 1x8x4x4")
+    table = parse_table("\n".join([*lines, "return nn.conv2d#3"]))
+    convolutions = table.by_op["nn.conv2d"]
+    assert describing(convolutions[:2], table) == 'nn.conv2d where name like "fire2/*"'
+    assert describing(convolutions[2:], table) == "nn.conv2d #2..3"
+
+
 def test_layers_of_several_operators_are_named_one_by_one() -> None:
     """Conditions in parentheses."""
     chosen = [*TABLE.by_op["nn.conv2d"][1:3], *TABLE.by_op["nn.dense"]]

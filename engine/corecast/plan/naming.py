@@ -79,11 +79,13 @@ def _conditions(layers: Sequence[Layer]) -> Iterator[tuple[str, Callable[[Layer]
         if len(sizes) == len(layers):
             yield f"{word} <= {max(sizes)}", partial(_is_within, axis, 0, max(sizes))
             yield f"{word} >= {min(sizes)}", partial(_is_within, axis, min(sizes), inf)
-    parts = [(layer.name or "").split(".") for layer in layers]
-    shared = takewhile(lambda at: len(set(at)) == 1, zip(*parts, strict=False))
-    prefix = ".".join(at[0] for at in shared)
+    names = [layer.name or "" for layer in layers]
+    shared = "".join(
+        one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    )
+    prefix = shared[: 1 + max(shared.rfind("."), shared.rfind("/"))]
     if prefix and _can_be_said(prefix) and not set(prefix) & set("*?["):
-        yield f"name like {quoted(f'{prefix}.*')}", lambda layer: (layer.name or "").startswith(f"{prefix}.")
+        yield f"name like {quoted(f'{prefix}*')}", lambda layer: (layer.name or "").startswith(prefix)
 
 
 def _is_within(axis: str, low: float, high: float, layer: Layer) -> bool:
