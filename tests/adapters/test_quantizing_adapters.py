@@ -9,6 +9,7 @@ import pytest
 
 from corecast.adapters.agreement import UnsupportedError
 from corecast.adapters.door import Adapter, Conversion, Pass
+from corecast.adapters.relay.emit import emit
 from corecast.api.recipes import read_recipe
 from corecast.lang import Source
 from corecast.model import LayerTable, parse_table
@@ -49,6 +50,13 @@ def test_a_plan_that_quantizes_is_refused_with_its_layers() -> None:
         Tables().apply(planned("match nn.conv2d, quantize int8"), TABLE)
     assert "`table` are not quantized here, and case.rules asks for nn.conv2d#0..1" in str(raised.value)
     assert "as a Relax module, or leave `quantize` away" in str(raised.value)
+
+
+def test_no_script_leaves_it_out() -> None:
+    """A script for Relay that cast nothing would look as if it did what was asked."""
+    with pytest.raises(UnsupportedError, match="`relay` are not quantized here"):
+        emit(planned("match nn.conv2d, quantize int8"))
+    assert "nn.conv2d" in emit(planned("match nn.conv2d, cast float16"))
 
 
 def test_a_plan_that_keeps_is_not() -> None:

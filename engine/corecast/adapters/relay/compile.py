@@ -9,7 +9,7 @@ from __future__ import annotations
 import tvm
 from tvm.ir import IRModule
 
-from corecast.adapters.agreement import PlanMismatchError, check_plan
+from corecast.adapters.agreement import PlanMismatchError, check_plan, refuse_padded, refuse_quantized
 from corecast.adapters.passes import Passes, module_pass
 from corecast.adapters.relay.layout import ConvertLayout
 from corecast.adapters.relay.recast import Recast
@@ -24,8 +24,10 @@ def compile_plan(plan: Plan) -> Passes:
     """Compile a plan into passes for the module that it was made for.
 
     Raises `PlanMismatchError` when one of them meets another module, and `LayoutError` when one meets layers that
-    Relay's ConvertLayout cannot tell apart.
+    Relay's ConvertLayout cannot tell apart. Raises `UnsupportedError` where the plan quantizes or pads.
     """
+    refuse_quantized(plan, "relay")
+    refuse_padded(plan, "relay")
     passes: list[tvm.transform.Pass] = [CheckPlan(plan)]
     if dtypes := {key: edit for key, edit in plan.decided("dtype").items() if isinstance(edit, ChangeDType)}:
         passes.append(Recast(dtypes))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 from pathlib import Path
 
+from corecast.adapters.agreement import refuse_padded, refuse_quantized
 from corecast.adapters.relay.names import WEIGHT_PREPARATION, is_constant_name, relay_name
 from corecast.lang.problems import CorecastError, Problem
 from corecast.plan import Plan, compress
@@ -38,7 +39,10 @@ def emit(plan: Plan) -> str:
 
     Raises:
         EmitError: where the plan changes calls that cannot be found by counting.
+        UnsupportedError: where it quantizes or pads.
     """
+    refuse_quantized(plan, "relay")
+    refuse_padded(plan, "relay")
     edits = {
         layer.id: [decision.edit for decision in layer.decisions if decision and _changes(decision.edit)]
         for layer in plan.layers

@@ -37,10 +37,11 @@ class _Search:
         self.layers = table.layers
         self.edits = edits
         self.decided = decided
+        self.values = [tuple(map(value_of, layer.operands)) for layer in self.layers]
         self.readers: defaultdict[Value, list[tuple[int, int]]] = defaultdict(list)  # and the places of the operands
-        for index, operands in enumerate([*(layer.operands for layer in self.layers), table.returns]):
-            for place, operand in enumerate(operands):
-                if value := value_of(operand):
+        for index, values in enumerate([*self.values, tuple(map(value_of, table.returns))]):
+            for place, value in enumerate(values):
+                if value:
                     self.readers[value].append((index, place))
         self.biases = {index: bias for index in edits if (bias := self._bias(self.layers[index])) is not None}
         self.bias_layers = set(self.biases.values())
@@ -90,17 +91,17 @@ class _Search:
 
     def _between(self) -> set[int]:
         """The layers that are carried along: from those that could be, what cannot be is taken away until all can."""
-        floats = {value for index in self.edits for value in self._data(self.layers[index])}
+        floats = {value for index in self.edits for value in self.values[index]}
+        always = {*self.edits, *self.bias_layers}
         carried = {layer.index for layer in self.layers if self._could_be(layer)}
         while True:
             before = len(carried)
             for index in sorted(carried):
-                sources = [(value, self._makes_integers(value, carried)) for value in self._data(self.layers[index])]
-                if not any(made for _, made in sources) or not all(made or value in floats for value, made in sources):
+                on_floats = [v for v in self.values[index] if v and v[0] not in always and v[0] not in carried]
+                if len(on_floats) == len(self.values[index]) or not floats.issuperset(on_floats):
                     carried.discard(index)
             for index in sorted(carried, reverse=True):
-                readers = self.readers[index, 0]
-                if not any(reader in carried or (reader in self.edits) for reader, _ in readers):
+                if not any(reader in carried or reader in self.edits for reader, _ in self.readers[index, 0]):
                     carried.discard(index)
             if len(carried) == before:
                 return carried
@@ -112,19 +113,11 @@ class _Search:
             return False
         if {item.type.dtype for item in layer.operands} | {layer.results[0].dtype} != {"float32"}:
             return False
-        if any(value_of(operand) is None for operand in layer.operands):
+        if None in self.values[layer.index]:
             return False
         if layer.op == "nn.pad":
             return layer.attributes.get("pad_mode", "constant") == "constant"
         return layer.op not in AVERAGES or averaged(layer) is not None
-
-    def _makes_integers(self, value: Value, carried: set[int]) -> bool:
-        layer = value[0]
-        return layer in carried or layer in self.edits or layer in self.bias_layers
-
-    def _data(self, layer: Layer) -> Iterator[Value]:
-        """What a layer that computes on integers reads that is no weight."""
-        return filter(None, map(value_of, layer.operands))
 
     # ── in which form ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,8 +142,7 @@ class _Search:
 
     def _reads(self, index: int, forms: Mapping[Value, Form]) -> tuple[Slot | None, ...]:
         form = self._wants(index, forms)
-        values = map(value_of, self.layers[index].operands)
-        return tuple([Slot(value, form) if value and form else None for value in values])
+        return tuple([Slot(value, form) if value and form else None for value in self.values[index]])
 
     # ── at which scale ───────────────────────────────────────────────────────────────────────────────────────────────
 
