@@ -510,7 +510,10 @@ def test_a_tuner_that_was_asked_for_and_does_not_take_a_kernel_is_an_error(
 
 
 def test_a_target_that_no_tuner_takes_is_an_error_with_every_reason(tmp_path: Path, two_tasks: list[Task]):
-    """A GPU has no family yet, and MetaSchedule is used for CPUs only."""
+    """This GPU has no family, and MetaSchedule is used for CPUs only."""
     gpu = find_target("cuda:sm_80")
-    with pytest.raises(TuneError, match="blocked_cpu: it is for CPUs; metaschedule: it is used for CPUs only so far"):
+    reasons = (
+        "blocked_cpu: it is for CPUs; hwnc_sm90: it is for cuda:sm_90a; metaschedule: it is used for CPUs only so far"
+    )
+    with pytest.raises(TuneError, match=reasons):
         tune(two_tasks[:1], Records.create(tmp_path / "records.sqlite", gpu))

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 import tvm
+from tvm import relax
 from tvm.ir import IRModule
 
+from corecast.backends import tvm_target, workloads
+from corecast.backends.pipeline import fused, grouped, legalized
+from corecast.backends.schedules import emitted, family_for, find_family, placed
 from corecast.backends.schedules.hwnc_sm90.kernel import arguments, kernel
 from corecast.backends.schedules.hwnc_sm90.problem import Conv, Epilogue
 from corecast.backends.schedules.hwnc_sm90.space import HOPPER, most_stages, objection
 from corecast.backends.schedules.hwnc_sm90.tiling import Knobs, Tiling
+from corecast.model import find_target
 
 LAYER = {"batch": 32, "height": 14, "width": 14, "channels": 64, "out_channels": 128, "kernel": (2, 2)}
 ALL = Epilogue(scale=True, bias=True, residual=True, residual_scale=0.5, activation="relu", rescale=0.25)
@@ -89,3 +94,41 @@ def test_it_compiles_for_hopper_and_keeps_its_sums_in_registers(kind: str, tmp_p
     spilled = re.search(r"(\d+) bytes spill stores", said)
     assert spilled is not None
     assert int(spilled[1]) == 0, said
+
+
+def device_code(module: tvm.runtime.Module) -> list[str]:
+    """The CUDA text of a module and of all that it imports."""
+    own = [module.inspect_source()] if module.kind == "cuda" else []
+    return own + [text for each in module.imports for text in device_code(each)]
+
+
+def test_a_model_is_built_with_it_for_a_chip_that_is_not_here() -> None:
+    """Two layers with their bias, residual and relu are two calls of kernels that are compiled apart."""
+    target = find_target("cuda:sm_90a")
+    shape = [14, 14, 8, 64]
+    x, bias = (
+        relax.Var(name, relax.TensorType(sizes, "float16")) for name, sizes in (("x", shape), ("b", [1, 1, 1, 64]))
+    )
+    weights = [relax.Var(f"w{layer}", relax.TensorType([3, 3, 64, 64], "float16")) for layer in range(2)]
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x, bias, *weights]):
+        with builder.dataflow():
+            value = x
+            for layer, weight in enumerate(weights):
+                sums = relax.op.nn.conv2d(value, weight, 1, 1, 1, 1, "HWNC", "HWOI", "HWNC", out_dtype="float16")
+                value = builder.emit(relax.op.add(builder.emit(sums, f"n{layer}"), bias))
+                value = builder.emit(relax.op.nn.relu(builder.emit(relax.op.add(value, x)) if layer else value))
+            output = builder.emit_output(value)
+        builder.emit_func_output(output)
+    module = builder.get()
+    legal, family = legalized(module, target), find_family("hwnc_sm90")
+    found = workloads(module, legal)
+    assert all(family_for(workload, target) is family for workload in found.values())
+    code = {
+        name: emitted(family, workload, target, family.first_guess(workload, target))
+        for name, workload in found.items()
+    }
+    whole = placed(fused(grouped(legal)), code, tvm_target(target))
+    assert whole["main"].script().count("call_dps_packed") == 2
+    built = tvm.compile(whole, tvm_target(target))
+    assert sum("wgmma.mma_async" in text for text in device_code(built.mod)) == 2

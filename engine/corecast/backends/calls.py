@@ -22,6 +22,11 @@ def called_kernel(value: relax.Expr) -> GlobalVar | None:
     return None
 
 
+def lowered_by(module: IRModule) -> str:
+    """TVM's name for the pipeline that lowers the functions of a module: schedulable ones, or its kernel language."""
+    return "default" if all((function.attrs or {}).get("s_tir") for _, function in module.functions_items()) else "tirx"
+
+
 def called(function: relax.Function) -> Iterator[str]:
     """The kernels that a function calls, by name, once for each call."""
     found = (called_kernel(binding.value) for binding in bindings(function))

@@ -22,6 +22,7 @@ from tvm.s_tir import dlight
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.support.popen_pool import PopenWorker
 
+from corecast.backends.calls import lowered_by
 from corecast.backends.host import device_kind
 from corecast.backends.remote import Tracker
 from corecast.backends.schedules.stored import kernel_module
@@ -91,7 +92,7 @@ class _Loaded:
     ) -> None:
         place = session or tvm
         self._device = place.device(device_kind(target), 0)
-        built = tvm.tirx.build(module, target=target)
+        built = tvm.tirx.build(module, target=target, pipeline=lowered_by(module))
         self._code = built if session is None else _sent(built, target, session)
         self._operands = [tvm.runtime.tensor(operand, self._device) for operand in operands]
         self._code["main"](*self._operands)

@@ -21,6 +21,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
+from corecast.backends.calls import lowered_by
 from corecast.backends.checking import Checker, Worth, written
 from corecast.backends.host import device_kind, tvm_target
 from corecast.backends.remote import RemoteRunner, Tracker
@@ -138,4 +139,5 @@ class Builder(ms.builder.PyBuilder):  # type: ignore[misc]
 def compiled(code: str, chip: str) -> str:
     """Compile a module, which is given as JSON, and return the file with its machine code."""
     target = tvm.target.Target(json.loads(chip))
-    return written(tvm.tirx.build(tvm.ir.load_json(code), target=target), target)
+    module = tvm.ir.load_json(code)
+    return written(tvm.tirx.build(module, target=target, pipeline=lowered_by(module)), target)

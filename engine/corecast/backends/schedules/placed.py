@@ -8,7 +8,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule, Tuple
 
-from corecast.backends.calls import called_kernel
+from corecast.backends.calls import called_kernel, lowered_by
 from corecast.backends.schedules.family import Emitted
 
 # In front of the names of functions that are compiled apart, so that they meet no other symbol.
@@ -37,7 +37,7 @@ def placed(module: IRModule, code: Mapping[str, Emitted], chip: tvm.target.Targe
 
 def _compiled(name: str, module: IRModule, chip: tvm.target.Target) -> tvm.runtime.Module:
     function = module["main"].with_attr("global_symbol", PREFIX + name)
-    return tvm.tirx.build(IRModule({PREFIX + name: function}), target=chip)
+    return tvm.tirx.build(IRModule({PREFIX + name: function}), target=chip, pipeline=lowered_by(module))
 
 
 def _calling_apart(module: IRModule, names: frozenset[str]) -> IRModule:

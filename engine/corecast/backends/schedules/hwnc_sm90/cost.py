@@ -27,6 +27,7 @@ class Rates:
         shared: bytes that the tensor cores read from shared memory.
         loads: bytes that arrive from L2.
         memory: bytes a second from and to the chip's memory.
+        row: clocks that the copy engine takes for a row of a box, however narrow.
         latency: clocks from a load's start to its data.
         start: clocks from a launch to a block's first load, and from its last store to the end.
         written: clocks in which a warpgroup alone finishes 64 rows of 8 output channels.
@@ -39,13 +40,14 @@ class Rates:
     products: int = 4096
     shared: int = 128
     loads: float = 58
-    memory: float = 4.4e12
-    latency: float = 1000
-    start: float = 2200
+    memory: float = 4.6e12
+    row: float = 1.75
+    latency: float = 1030
+    start: float = 2060
     written: float = 71
-    narrowed: float = 110
-    issued: float = 36
-    added: float = 153
+    narrowed: float = 113
+    issued: float = 37.8
+    added: float = 149
 
 
 MEASURED = Rates()
@@ -70,9 +72,15 @@ def seconds(conv: Conv, knobs: Knobs, chip: Chip = HOPPER, rates: Rates = MEASUR
     if knobs.split > 1:
         finish += t.rows * knobs.columns / 512 / knobs.warpgroups * rates.added + rates.latency * 2
     resident_weights = t.steps * t.weight_bytes / rates.loads if knobs.resident else 0
-    tiles = -(-t.tiles * knobs.split // chip.multiprocessors)
+    tiles = -(-t.tiles // chip.clusters(knobs.split))
+    rows = (t.rows + (0 if knobs.resident else knobs.columns)) * t.own_steps + t.rows * t.chunks
     at_once = min(knobs.blocks * knobs.teams, tiles)
-    busy = max(tiles * step * t.own_steps, tiles * (alone + finish) / at_once, tiles * eights * rates.issued)
+    busy = max(
+        tiles * step * t.own_steps,
+        tiles * (alone + finish) / at_once,
+        tiles * eights * rates.issued,
+        tiles * rows * rates.row,
+    )
     if at_once > 1:
         busy += min(alone, step * t.own_steps) + finish  # the first has nothing before it, the last nothing after
     clocks = rates.latency + resident_weights + busy

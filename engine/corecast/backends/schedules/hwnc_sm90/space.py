@@ -24,6 +24,14 @@ class Chip:
     reserved_of_a_block: int = 1024
     registers: int = 65536
 
+    def clusters(self, size: int) -> int:
+        """How many clusters run at once, if each block has a multiprocessor to itself.
+
+        A cluster lies within one of the groups that the chip is made of: those of H100 and H200 have 16 to 18
+        multiprocessors, not all of them whole. What is left over in a group runs nothing of a large cluster.
+        """
+        return {1: self.multiprocessors, 2: self.multiprocessors // 2}.get(size, self.multiprocessors * 7 // (8 * size))
+
 
 HOPPER = Chip()
 
