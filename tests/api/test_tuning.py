@@ -93,10 +93,25 @@ def test_a_store_is_looked_at_shared_and_pruned(bundle: Path, capsys: pytest.Cap
     assert "1 kernel" in capsys.readouterr().out
 
 
+def test_a_pack_carries_records(bundle: Path, capsys: pytest.CaptureFixture[str]):
+    """A bundle that takes them needs no search, though it had no records at all."""
+    assert main(["tune", str(bundle), "--trials", "1"]) == 0
+    pack = Path("acme")
+    pack.mkdir()
+    (pack / "pack.yaml").touch()
+    assert main(["records", "merge", "acme", str(bundle)]) == 0
+    assert (pack / "records.sqlite").exists()
+    assert main(["apply", "case.rules", "network.onnx", "--weights", "random:0", "-o", "second"]) == 0
+    assert main(["records", "merge", "second", "acme"]) == 0
+    capsys.readouterr()
+    assert main(["tune", "second"]) == 0
+    assert re.search(r"nn\.conv2d#0 .* on record", capsys.readouterr().out)
+
+
 def test_an_unknown_record_and_a_missing_store_are_errors(bundle: Path, capsys: pytest.CaptureFixture[str]):
     """Each says what to do."""
     assert main(["records", "list", str(bundle)]) == 2
-    assert "error[no-records]: there are no tuning records in bundle/records.sqlite" in capsys.readouterr().err
+    assert "error[no-records]: there are no tuning records in bundle/records/records.sqlite" in capsys.readouterr().err
     assert main(["tune", str(bundle), "--trials", "1"]) == 0
     assert main(["records", "show", str(bundle), "nothing"]) == 2
     assert "error[unknown-record]: no records begin with `nothing`" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import typer
 from corecast.adapters.bundle import RECORDS, STORE
 from corecast.api.options import UsageError
 from corecast.lang import Problem
+from corecast.recipe.packs import PACK_FILE
 from corecast.report import Reporter, rows_table
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ def _open(path: Path, *, writable: bool = False) -> Store:
 
 
 def _file(path: Path) -> Path:
-    """The store itself, or the one in a bundle or a pack."""
-    places = [path / RECORDS / STORE, path / STORE]
-    return next((place for place in places if place.exists()), places[-1]) if path.is_dir() else path
+    """The store itself, or the one in a pack or a bundle, where there may be none yet."""
+    if not path.is_dir():
+        return path
+    return path / STORE if (path / PACK_FILE).exists() else path / RECORDS / STORE
 
 
 def _short(computes: str) -> str:
