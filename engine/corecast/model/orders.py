@@ -52,3 +52,8 @@ def transposing(have: Order, want: Order) -> Order:
 def in_memory(order: Order, shape: Shape) -> Order:
     """The order without the axes of size one: where these stand makes no difference to how the elements lie."""
     return tuple(axis for axis in order if shape[axis] != 1)
+
+
+def moves(order: Order, shape: Shape | None) -> bool:
+    """Whether a tensor in this order lies otherwise than in the model's."""
+    return shape is not None and in_memory(order, shape) != in_memory(unchanged(len(order)), shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import tvm
@@ -10,9 +12,10 @@ from tvm.ir import Call, IRModule
 
 from corecast.adapters.relax.layout import VIEWS, added_views
 from corecast.adapters.relax.passes import module_pass, rewrite
-from corecast.adapters.relax.rebuild import Rebuild
-from corecast.adapters.relax.tensors import dtype_of
+from corecast.adapters.relax.rebuild import Rebuild, reads
+from corecast.adapters.relax.tensors import dtype_of, plain_type
 from corecast.model import is_lossless
+from corecast.model.orders import moves
 
 # The layers that may go away here, the model's own ones too.
 MERGED = frozenset({"permute_dims", "astype"})
@@ -20,7 +23,9 @@ MERGED = frozenset({"permute_dims", "astype"})
 
 @module_pass("Cleanup")
 class Cleanup:
-    """Fold chains of transposes and of lossless casts, share equal ones, and drop what nobody reads."""
+    """Fold chains of transposes and of lossless casts, share equal ones, transpose before a cast that is undone behind,
+    and drop what nobody reads.
+    """
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:  # noqa: ARG002
         cleaned = rewrite(module, _cleanup)
@@ -33,8 +38,10 @@ class Cleanup:
 
 
 def _cleanup(rebuild: Rebuild) -> None:
+    narrow = _transposed_for(rebuild)
     chains: dict[Any, tuple[Any, Any]] = {}  # a transposed or cast tensor -> what it was made from, and how
     made: dict[tuple[Any, Any], Any] = {}  # and the other way round
+    wide: dict[Any, tuple[Any, tuple[int, ...]]] = {}  # an old transpose that is there before its cast -> as it was
     for line in rebuild.lines:
         call = line.value
         how = _conversion(call)
@@ -42,8 +49,16 @@ def _cleanup(rebuild: Rebuild) -> None:
             rebuild.keep(line)
             continue
         source = own = rebuild.new(call.args[0])
+        if isinstance(how, tuple) and call.args[0] in wide:
+            source, first = wide[call.args[0]]
+            how = tuple(first[axis] for axis in how)
         while source in chains and (shorter := _compose(chains[source][1], how, dtype_of(chains[source][0].ty))):
             source, how = chains[source][0], shorter
+        if isinstance(how, tuple):
+            before = _before_cast(source, how, narrow.get(line.var), chains)
+            if before is not source:
+                wide[line.var] = source, how
+                source = before
         if _is_identity(how, source):
             rebuild.replace(line.var, source)
             continue
@@ -58,6 +73,34 @@ def _cleanup(rebuild: Rebuild) -> None:
             made[source, how] = rebuild.emit(_call(source, how), line.var.name)
             rebuild.replace(line.var, made[source, how])
         chains[made[source, how]] = (source, how)
+
+
+def _transposed_for(rebuild: Rebuild) -> dict[Any, str]:
+    """The transposes that everybody reads in one other dtype, with that dtype; several that do the same are one."""
+    group: dict[Any, tuple[Any, tuple[int, ...]]] = {}
+    wanted: defaultdict[tuple[Any, tuple[int, ...]], set[str | None]] = defaultdict(set)
+    for line in rebuild.lines:
+        how = _conversion(line.value)
+        if isinstance(how, tuple):
+            source, order = group.get(line.value.args[0], (line.value.args[0], tuple(range(len(how)))))
+            group[line.var] = source, tuple(order[axis] for axis in how)
+            continue
+        for leaf in line.leaves:
+            if leaf in group:
+                wanted[group[leaf]].add(how)
+    for leaf in reads(rebuild.model.main.body.body):
+        if leaf in group:
+            wanted[group[leaf]].add(None)
+    alike = {key: dtypes.pop() for key, dtypes in wanted.items() if len(dtypes) == 1}
+    return {var: dtype for var, key in group.items() if (dtype := alike.get(key))}
+
+
+def _before_cast(source: Any, how: tuple[int, ...], dtype: str | None, chains: Mapping[Any, tuple[Any, Any]]) -> Any:
+    """What a tensor was made from by a lossless cast, if everybody reads a transpose of that; else itself."""
+    cast = chains.get(source)
+    if dtype is None or cast is None or not isinstance(cast[1], str) or dtype_of(cast[0].ty) != dtype:
+        return source
+    return cast[0] if is_lossless(dtype, cast[1]) and moves(how, plain_type(source.ty).shape) else source
 
 
 # How a tensor is converted: a permutation of its axes, or the dtype it is cast to.

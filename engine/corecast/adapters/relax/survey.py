@@ -149,8 +149,9 @@ class _Sources:
         return tuple(_flat(self._find(expr)))
 
     def is_weight(self, expr: Any) -> bool:
+        """Whether an expression is a parameter, a constant, or a form of one."""
         found = self._find(expr)
-        return isinstance(expr, GenericConst) or (isinstance(found, Operand) and found.parameter is not None)
+        return isinstance(found, Operand) and found.layer is None and found.argument is None
 
     def _find(self, expr: Any) -> Any:
         if isinstance(expr, Var):
