@@ -11,13 +11,14 @@ from types import ModuleType
 
 import pytest
 import tvm
-from tvm import te
+from tvm import relax, te
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from corecast.backends import tvm_target
-from corecast.model import Target, known_targets
+from corecast.backends.calls import kernels
+from corecast.model import Target, find_target, known_targets
 from corecast.report.targets import put_into
 
 CPUS = [target for target in known_targets() if target.kind == "llvm" and target.arch]
@@ -45,6 +46,22 @@ def convolution(data: str, weights: str, sums: str) -> IRModule:
         "convolution",
     )
     return IRModule({"main": te.create_prim_func([a, b, c])})
+
+
+def grouped_convolution(dtype: str, sums: str, layout: str, kernel: str) -> IRModule:
+    """A convolution with four groups, as TVM itself writes it."""
+    sizes = {"N": 1, "C": SIZE, "H": 16, "W": 16}, {"O": SIZE, "I": SIZE // 4, "H": 3, "W": 3}
+    types = [
+        relax.TensorType([size[axis] for axis in axes], dtype)
+        for size, axes in zip(sizes, (layout, kernel), strict=True)
+    ]
+    data, weight = (relax.Var(name, type) for name, type in zip("xw", types, strict=True))
+    options = {"groups": 4, "data_layout": layout, "kernel_layout": kernel, "out_dtype": sums}
+    builder = relax.BlockBuilder()
+    with builder.function("main", [data, weight]):
+        builder.emit_func_output(builder.emit(relax.op.nn.conv2d(data, weight, **options)))
+    [code] = kernels(relax.transform.LegalizeOps()(builder.get())).values()
+    return IRModule({"main": code.with_attr("global_symbol", "main")})
 
 
 def intrinsics(module: IRModule, chip: tvm.target.Target) -> set[str]:
@@ -116,6 +133,17 @@ def test_the_tuner_reaches_the_tensor_cores_of_the_table_and_no_others(target: T
             wanted = claimed(target, dtype, dtype, sums)
             assert {bool(found)} == {bool(wanted)}, (dtype, sums, found)
             assert all(any(name.startswith(start) for start in wanted) for name in found), (dtype, sums, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layouts", [("NCHW", "OIHW"), ("NHWC", "HWIO")], ids=lambda layouts: layouts[0])
+@pytest.mark.parametrize(("dtype", "sums"), [("float16", "float32"), ("int8", "int32")])
+def test_no_tensor_core_is_reached_by_a_grouped_convolution(dtype: str, sums: str, layouts: tuple[str, str]):
+    """Though its groups could be a batch of products, TVM writes one sum over a part of the channels."""
+    import_module("tvm.s_tir.tensor_intrin.cuda")
+    chip = tvm.target.Target({"kind": "cuda", "arch": "sm_90a", **GPU_LIMITS})
+    assert intrinsics(grouped_convolution(dtype, sums, *layouts), chip) == set()
+    assert not any(tuned.grouped for tuned in find_target("cuda:sm_90a").dtypes[dtype].tuned)
 
 
 @pytest.mark.parametrize("target", CPUS, ids=lambda target: target.name)

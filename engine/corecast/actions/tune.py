@@ -38,6 +38,8 @@ class TuneSchedule(Action):
     def propose(self, layer: Layer, target: Target | None) -> tuple[Tune] | Declined:
         if layer.operator is None and layer.op != "matmul":
             return Declined("{} has no multiply-add that a matrix unit could do", layer.op)
-        if target and (objection := target.untuned(layer.operands[0].type.dtype, layer.results[0].dtype)):
-            return Declined("{}", objection)
+        if target:
+            dtype, sums = layer.operands[0].type.dtype, layer.results[0].dtype
+            if objection := target.untuned(dtype, sums, layer.groups):
+                return Declined("{}", objection)
         return (Tune(tuner=self.tuner, trials=self.trials),)

@@ -32,13 +32,17 @@ class Unit(Record):
 
 
 class Tuned(Record):
-    """What a tuner makes TVM emit for a dtype: by TVM's intrinsic for a matrix unit, or loops where there is none."""
+    """What a tuner makes TVM emit for a dtype: by TVM's intrinsic for a matrix unit, or loops where there is none.
+
+    Matrix units multiply whole matrices; `grouped` says of loops that they compute convolutions with groups too.
+    """
 
     tuner: str
     intrinsic: str | None = None
     emits: str
     accumulators: tuple[str, ...]
     weights: str | None = None
+    grouped: bool = False
     source: str
 
 
@@ -95,7 +99,7 @@ class Target(Record):
             return f"{self.name} accumulates {dtype} in {' or '.join(support.accumulators)}, not {accumulator}"
         return None
 
-    def untuned(self, dtype: str, accumulator: str) -> str | None:
+    def untuned(self, dtype: str, accumulator: str, groups: int = 1) -> str | None:
         """Why tuning brings a layer that computes in `dtype` onto no unit here, or None where it does."""
         support = self.dtypes.get(dtype)
         if support is None:
@@ -106,4 +110,6 @@ class Target(Record):
         sums = dict.fromkeys(sum for tuned in support.tuned for sum in tuned.accumulators)
         if accumulator not in sums:
             return f"on {self.name} only sums in {' or '.join(sums)} are tuned for {dtype}, not in {accumulator}"
+        if groups > 1 and not any(tuned.grouped for tuned in support.tuned):
+            return f"it has {groups} groups, and no tensor-core intrinsic takes a grouped convolution"
         return None
