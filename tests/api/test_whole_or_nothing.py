@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,3 +131,26 @@ def test_a_plan_that_names_too_many_layers_is_refused() -> None:
 
     with pytest.raises(PlanFileError, match=r"more than"):
         parse_plan("corecast_plan: 1\ndecisions:\n- layers: nn.conv2d#0..99999999999\n")
+
+
+def test_a_build_that_was_killed_leaves_a_draft_that_the_next_one_removes(
+    conversion, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is left to remove it; no lock is held on it any more."""
+    write_bundle(conversion, tmp_path / "bundle")
+    draft = tmp_path / ".model.so.abc.corecast-draft"
+    draft.mkdir()
+    (draft / "model.so").write_bytes(b"half")
+    assert main(["build", str(tmp_path / "bundle"), "-o", str(tmp_path / "model.so")]) == 0
+    assert "which an earlier run was killed in the middle of" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model.so"]
+
+
+def test_a_build_that_native_code_ends_leaves_no_library(conversion, tmp_path: Path) -> None:
+    """No file may become larger than some bytes: LLVM or the linker meets that in the middle of writing."""
+    write_bundle(conversion, tmp_path / "bundle")
+    command = f"ulimit -f 4; exec {sys.executable} -m corecast.api build bundle -o model.so"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3
+    assert "error[ended]: native code ended the command in: link model.so" in done.stderr
+    assert "model.so" not in os.listdir(tmp_path)

@@ -56,13 +56,19 @@ def supervise(command: Command) -> int:
         # The layers of a large model are millions of objects that are there to stay: by Python's own measure it would
         # look through all of them so often that planning takes half as long again.
         gc.set_threshold(100_000, 20, 20)
-        return command()
+        result = command()
+        page.write(())  # who came here was in nothing any more
+        return result
     status = _wait(child)
     if -status in CRASHES:
         raise CrashError(_crash(signal.Signals(-status), page.read(), command))
     if -status == signal.SIGKILL:
         message = f"the command was killed (SIGKILL){_in(page.read())}"
         raise KilledError(Problem("killed", message, help="where nobody did it, the machine may be out of memory"))
+    if status >= 0 and (activities := page.read()):
+        message = f"native code ended the command{_in(activities)}"
+        help = "what it says stands above; where it could not write, make room"
+        raise CrashError(Problem("ended", message, help=help))
     return status if status >= 0 else 128 - status
 
 
