@@ -72,11 +72,12 @@ def intrinsics(module: IRModule, chip: tvm.target.Target) -> set[str]:
 
 
 def claimed(target: Target, data: str, weights: str, sums: str) -> set[str]:
-    """The intrinsics that the table says a tuner reaches for these dtypes."""
+    """The intrinsics that the table says MetaSchedule reaches for these dtypes."""
     return {
         tuned.intrinsic
         for tuned in target.dtypes[data].tuned
-        if tuned.intrinsic and (tuned.weights or data) == weights and sums in tuned.accumulators
+        if tuned.intrinsic and tuned.tuner == "metaschedule"
+        if (tuned.weights or data) == weights and sums in tuned.accumulators
     }
 
 
