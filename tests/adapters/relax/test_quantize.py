@@ -18,6 +18,7 @@ from corecast.adapters.relax import (
     survey,
 )
 from corecast.adapters.relax.apply import realised
+from corecast.adapters.relax.forms import forms_of
 from corecast.api.recipes import read_recipe
 from corecast.lang import Source
 from corecast.plan import plan
@@ -238,6 +239,14 @@ def test_averages_over_all_of_space_are_sums_of_integers() -> None:
     assert network.compared() > 25
     of_parts = POOLED.replace("return nn.conv2d#1, nn.conv2d#2", "return nn.conv2d#3")
     assert not Quantized.of(of_parts, "match nn.conv2d, quantize uint8").integers.carried
+
+
+def test_what_a_relu_cuts_off_is_compared_behind_it() -> None:
+    """The integers of the bias hold nothing below zero, and the module says that they are not its value."""
+    network = Quantized.of(TWO, "match nn.conv2d, quantize uint8")
+    assert network.integers.cut == {(network.integers.table.by_id["add#0"].index, 0)}
+    forms = forms_of(network.apply().converted.main)
+    assert (forms["b0"], forms["r0"] is None) == (None, False)
 
 
 def test_a_tuple_that_is_bound_to_a_name_is_joined_as_integers() -> None:

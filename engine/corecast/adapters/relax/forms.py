@@ -24,7 +24,8 @@ class Form:
     zero_point: int = 0
 
 
-# None is for a value that nothing stands for: that of a layer to whose sums the bias was added before they were scaled.
+# None is for a value that nothing stands for: of a layer to whose sums a bias is added before they are scaled, or whose
+# integers hold only what a relu behind it lets through.
 _Forms: TypeAdapter[dict[str, Form | None]] = TypeAdapter(dict[str, Form | None])
 
 

@@ -27,6 +27,7 @@ from corecast.adapters.relax.tensors import cast
 from corecast.adapters.values import numbers_that_are_none
 from corecast.lang.problems import Problem
 from corecast.model import Layer
+from corecast.plan.carry import Value
 from corecast.plan.ids import compress
 from corecast.plan.integers import SHARING, Slot, averaged
 from corecast.quantization import (
@@ -194,7 +195,7 @@ class _OnIntegers:
         number = self.integers.group[slot]
         scale = self.quantization.scales[number]
         integers = self.arithmetic.rescaled(sums, factors / scale.scale, scale, sums.name, axis=axis)
-        self._forms[value] = Form(integers.name, scale.scale, scale.zero_point)
+        self._forms[value] = self._form((last, 0), integers, scale)
         self.made[line.var] = integers, number
 
     def _hand_on(self, line: Line) -> None:
@@ -292,9 +293,11 @@ class _OnIntegers:
         return [item for item in found if isinstance(getattr(item, "ty", None), relax.TensorType)]
 
     def _made_of(self, line: Line, integers: Any, slot: Slot) -> None:
-        scale = self.quantization.scale(slot)
-        self._forms[line.var.name] = Form(integers.name, scale.scale, scale.zero_point)
+        self._forms[line.var.name] = self._form(slot.value, integers, self.quantization.scale(slot))
         self.made[line.var] = integers, self.integers.group[slot]
+
+    def _form(self, value: Value, integers: Any, scale: Scale) -> Form | None:
+        return None if value in self.integers.cut else Form(integers.name, scale.scale, scale.zero_point)
 
 
 def _is_move(value: Any) -> bool:

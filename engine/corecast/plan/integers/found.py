@@ -47,6 +47,7 @@ class Integers:
         group: a number for each slot; slots of one number share a scale.
         observed: for each number the values whose ranges its scale is made from.
         dequantized: the values that are made on integers and read as floats; each is converted once.
+        cut: the values of which the integers hold only what a relu or a clip behind them lets through.
     """
 
     table: LayerTable
@@ -58,6 +59,7 @@ class Integers:
     group: Mapping[Slot, int] = field(default_factory=dict)
     observed: Mapping[int, tuple[Value, ...]] = field(default_factory=dict)
     dequantized: tuple[Value, ...] = ()
+    cut: frozenset[Value] = frozenset()
 
     @cached_property
     def quantized(self) -> tuple[Slot, ...]:

@@ -15,6 +15,9 @@ SHARING = frozenset(
     """.split()
 )
 
+# Of them, what cuts values off: the range of what it reads does not count, only that of what it gives.
+CUTTING = frozenset({"nn.relu", "clip"})
+
 # What computes new values from integers: the operands of a sum have one scale, and its result another.
 _POOLS = frozenset({"nn.avg_pool1d", "nn.avg_pool2d", "nn.avg_pool3d"})
 AVERAGES = _POOLS | {"mean", "nn.adaptive_avg_pool1d", "nn.adaptive_avg_pool2d", "nn.adaptive_avg_pool3d"}

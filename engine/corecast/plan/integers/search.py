@@ -13,7 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from corecast.model import Layer, LayerTable
 from corecast.plan.carry import Value
 from corecast.plan.integers.found import Form, Integers, Role, Slot
-from corecast.plan.integers.layers import AVERAGES, RESCALING, SHARING, averaged, channel_axis, is_weight, value_of
+from corecast.plan.integers.layers import (
+    AVERAGES,
+    CUTTING,
+    RESCALING,
+    SHARING,
+    averaged,
+    channel_axis,
+    is_weight,
+    value_of,
+)
 from corecast.plan.integers.sets import Sets
 from corecast.recipe import Edit, Quantize
 
@@ -66,6 +75,7 @@ class _Search:
             group=group,
             observed=observed,
             dequantized=tuple(sorted(self._dequantized(made))),
+            cut=frozenset(self._cut(made, observed)),
         )
 
     # ── which layers ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +182,15 @@ class _Search:
             elif made.get(slot.value) == slot:
                 return True
         return False
+
+    def _cut(self, made: Mapping[Value, Slot], observed: Mapping[int, Sequence[Value]]) -> set[Value]:
+        whole = {value for values in observed.values() for value in values}
+        cut: set[Value] = set()
+        for value in sorted(made, reverse=True, key=lambda value: int(value[0])):
+            readers = [reader for reader, _ in self.readers[value]]
+            if value not in whole and all(self.layers[at].op in CUTTING or (at, 0) in cut for at in readers):
+                cut.add(value)
+        return cut
 
     def _dequantized(self, made: Mapping[Value, Slot]) -> Iterator[tuple[int, int]]:
         for index in self.roles:
