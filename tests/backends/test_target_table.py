@@ -18,6 +18,7 @@ from tvm.s_tir import meta_schedule as ms
 
 from corecast.backends import tvm_target
 from corecast.backends.calls import kernels
+from corecast.backends.schedules import families
 from corecast.model import Target, find_target, known_targets
 from corecast.report.targets import put_into
 
@@ -91,6 +92,12 @@ def test_every_row_says_where_it_is_known_from_and_why_it_is_declined(target: Ta
         assert support.level == "absent" or support.accumulators, dtype
         assert support.tuned or support.untuned or support.note, dtype
         assert not support.tuned or support.level != "absent", dtype
+
+
+def test_every_tuner_of_the_table_is_there_and_every_family_is_in_it():
+    """A family that is added has its row, and one that is gone has none."""
+    named = {tuned.tuner for target in known_targets() for each in target.dtypes.values() for tuned in each.tuned}
+    assert named == {family.name for family in families()} | {"metaschedule"}
 
 
 @pytest.mark.parametrize("target", CPUS, ids=lambda target: target.name)

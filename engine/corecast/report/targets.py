@@ -83,9 +83,8 @@ def _unit(unit: Unit) -> str:
 
 
 def _tuned(tuned: Tuned) -> str:
-    how = tuned.intrinsic or "loops"
     weights = f" with {tuned.weights} weights" if tuned.weights else ""
-    return f"{tuned.emits}{weights} ({tuned.tuner}, {how})"
+    return f"{tuned.emits}{weights} ({', '.join(filter(None, (tuned.tuner, tuned.intrinsic)))})"
 
 
 def _markdown_table(columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
