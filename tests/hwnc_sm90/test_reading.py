@@ -13,7 +13,7 @@ from corecast.backends import Workload, workloads
 from corecast.backends.pipeline import legalized
 from corecast.backends.schedules import ScheduleError, checked, emitted, family_for, find_family
 from corecast.backends.schedules.hwnc_sm90.problem import Conv, Epilogue
-from corecast.backends.schedules.hwnc_sm90.reading import Problem, read
+from corecast.backends.schedules.hwnc_sm90.reading import Kernel, read
 from corecast.model import find_target
 
 HOPPER = find_target("cuda:sm_90a")
@@ -64,7 +64,7 @@ def requantized(builder: relax.BlockBuilder, value: Any, more: dict[str, Any]) -
 
 def test_bias_residual_and_relu_are_its_epilogue() -> None:
     found = read(workload(bias_residual_relu))
-    assert isinstance(found, Problem)
+    assert isinstance(found, Kernel)
     spec = Epilogue(bias=True, residual=True, activation="relu")
     assert found.conv == Conv(2, 8, 6, 64, 32, (3, 3), (2, 2), (1, 1, 1, 1), epilogue=spec)
     assert [argument.role for argument in found.takes] == ["data", "weights", "bias", "residual", "result"]
@@ -72,14 +72,14 @@ def test_bias_residual_and_relu_are_its_epilogue() -> None:
 
 def test_a_quantized_layer_stays_in_int8() -> None:
     found = read(workload(requantized, dtype="int8"))
-    assert isinstance(found, Problem)
+    assert isinstance(found, Kernel)
     assert (found.conv.dtype, found.conv.out_dtype) == ("int8", "int8")
     assert found.conv.epilogue == Epilogue(shift=True, scale=True, activation="relu")
 
 
 def test_the_sums_alone_are_int32() -> None:
     found = read(workload(dtype="int8"))
-    assert isinstance(found, Problem)
+    assert isinstance(found, Kernel)
     assert found.conv.out_dtype == "int32"
 
 
@@ -144,5 +144,5 @@ def test_the_numbers_of_the_epilogue_are_those_of_the_model() -> None:
         return builder.emit(relax.op.clip(value, 0, 6))
 
     found = read(workload(scaled))
-    assert isinstance(found, Problem)
+    assert isinstance(found, Kernel)
     assert found.conv.epilogue == Epilogue(gain=0.25, activation="clip", clip=(0, 6))

@@ -64,8 +64,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *options: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--rootdir", str(folder), *options]
-    return subprocess.run([*command, str(folder)], cwd=folder, capture_output=True, text=True, check=False).stdout
+    beside = ["-o", f"pythonpath={CONFTEST.parent}"]  # what the conftest imports
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *beside, "--rootdir", str(folder)]
+    return subprocess.run(
+        [*command, *options, str(folder)], cwd=folder, capture_output=True, text=True, check=False
+    ).stdout
 
 
 def test_each_heading_is_a_test_that_fails_at_its_line(folder: Path) -> None:

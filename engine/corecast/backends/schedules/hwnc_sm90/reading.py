@@ -15,7 +15,7 @@ _INT8 = (-128.0, 127.0)
 
 
 @dataclass(frozen=True)
-class Problem:
+class Kernel:
     """A convolution and the arguments of its kernel, in the order of the model's."""
 
     conv: Conv
@@ -26,10 +26,10 @@ class NotOurs(Exception):  # noqa: N818
     """Why a kernel is not this family's, as a clause."""
 
 
-def read(workload: Workload) -> Problem | str:
+def read(workload: Workload) -> Kernel | str:
     """What the kernel computes, or why the family does not take it."""
     try:
-        return _Reader(workload).problem()
+        return _Reader(workload).kernel()
     except NotOurs as reason:
         return str(reason)
 
@@ -43,7 +43,7 @@ class _Reader:
     spec: Epilogue = field(default_factory=Epilogue)
     at: int = -1
 
-    def problem(self) -> Problem:
+    def kernel(self) -> Kernel:
         if not self.workload.steps:
             raise NotOurs("its operators cannot be told")
         first, *others = self.workload.steps
@@ -64,7 +64,7 @@ class _Reader:
         conv = replace(conv, out_dtype=dtype, epilogue=self.spec)
         if reason := conv.objection():
             raise NotOurs(reason)
-        return Problem(conv, self._arguments(conv))
+        return Kernel(conv, self._arguments(conv))
 
     def _convolution(self, step: Step) -> Conv:
         layouts = step.attributes["data_layout"], step.attributes["kernel_layout"], step.attributes["out_layout"]

@@ -12,7 +12,7 @@ from corecast.backends.schedules.family import Knobs as Values
 from corecast.backends.schedules.hwnc_sm90.cost import ranked
 from corecast.backends.schedules.hwnc_sm90.kernel import kernel
 from corecast.backends.schedules.hwnc_sm90.problem import Conv
-from corecast.backends.schedules.hwnc_sm90.reading import Problem, read
+from corecast.backends.schedules.hwnc_sm90.reading import Kernel, read
 from corecast.backends.schedules.hwnc_sm90.space import (
     BLOCKS,
     COLUMNS,
@@ -46,7 +46,7 @@ class HwncSm90(Family):
         return found if isinstance(found, str) else None
 
     def space(self, workload: Workload, target: Target) -> Mapping[str, Sequence[Knob]]:  # noqa: ARG002
-        conv = _problem(workload).conv
+        conv = _kernel(workload).conv
         return {
             "box": ["x".join(map(str, box)) for rows in ROWS for box in boxes(conv, rows)],
             "columns": COLUMNS,
@@ -57,11 +57,11 @@ class HwncSm90(Family):
         }
 
     def objection(self, workload: Workload, target: Target, knobs: Values) -> str | None:  # noqa: ARG002
-        found = _chosen(_problem(workload).conv, knobs)
+        found = _chosen(_kernel(workload).conv, knobs)
         return found if isinstance(found, str) else None
 
     def first_guess(self, workload: Workload, target: Target) -> Values:  # noqa: ARG002
-        knobs = ranked(_problem(workload).conv)[0]
+        knobs = ranked(_kernel(workload).conv)[0]
         walk = next(name for name, walk in WALKS.items() if walk == (knobs.teams, knobs.persistent, knobs.resident))
         return {
             "box": "x".join(map(str, knobs.box)),
@@ -73,15 +73,15 @@ class HwncSm90(Family):
         }
 
     def emit(self, workload: Workload, target: Target, knobs: Values) -> tirx.PrimFunc:  # noqa: ARG002
-        problem = _problem(workload)
-        chosen = _chosen(problem.conv, knobs)
+        found = _kernel(workload)
+        chosen = _chosen(found.conv, knobs)
         assert isinstance(chosen, Knobs), chosen  # what does not go together was refused
-        return kernel(Tiling(problem.conv.flattened(), chosen, HOPPER.multiprocessors), problem.takes)
+        return kernel(Tiling(found.conv.flattened(), chosen, HOPPER.multiprocessors), found.takes)
 
 
-def _problem(workload: Workload) -> Problem:
+def _kernel(workload: Workload) -> Kernel:
     found = read(workload)
-    assert isinstance(found, Problem), found  # what is not ours was refused
+    assert isinstance(found, Kernel), found  # what is not ours was refused
     return found
 
 
