@@ -30,7 +30,7 @@ from corecast.lang.problems import CorecastError, Problem
 from corecast.model import LayerTable
 from corecast.plan import Plan
 from corecast.plan.predict import predict
-from corecast.recipe import ExtensionError, installed, loaded, named, unknown
+from corecast.recipe import installed, made, named, unknown
 from corecast.recipe.installed import OURS
 from corecast.verify import LayerError
 from corecast.verify.evidence import Batch
@@ -267,13 +267,7 @@ def find_adapter(ir: str) -> Adapter[Any]:
         message = f"there is no adapter for `{ir}`"
         raise AdapterError(Problem("unknown-adapter", message, help=unknown("adapters", ir, list(known))))
     owner, point = known[ir]
-    # What ours lacks is a dependency of Corecast, and told as such.
-    found = point.load() if owner == OURS else loaded(owner, point)
-    if not (isinstance(found, type) and issubclass(found, Adapter)) or found.ir != ir:
-        message = f"`{point.value}`, which {owner} adds, is no adapter of the IR `{ir}`"
-        help = "it has to be a subclass of `corecast.adapters.door.Adapter` whose `ir` is the entry point's name"
-        raise ExtensionError(Problem("broken-extension", message, help=help))
-    adapter: Adapter[Any] = found()
+    adapter: Adapter[Any] = made(owner, point, Adapter, "adapter", known_by="ir")
     return adapter
 
 

@@ -2,7 +2,7 @@
 
 from corecast.recipe.edits import PROPERTIES, ChangeDType, ChangeLayout, Edit, Keep, Pad, Property, Quantize, Tune
 from corecast.recipe.flatten import Flat, Part, flatten
-from corecast.recipe.installed import ExtensionError, installed, loaded, named
+from corecast.recipe.installed import ExtensionError, installed, loaded, made, named
 from corecast.recipe.metrics import METRICS, Bound, Expectation, Metric, read_bound
 from corecast.recipe.packs import FolderShelf, Library, OnePackShelf, Pack, PackInfo, PackShelf
 from corecast.recipe.recipe import Recipe, Request, Rule
@@ -66,6 +66,7 @@ __all__ = [
     "flatten",
     "installed",
     "loaded",
+    "made",
     "named",
     "placed_predicate",
     "predicate",

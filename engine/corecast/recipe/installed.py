@@ -59,3 +59,24 @@ def loaded(owner: str, point: EntryPoint) -> Any:
     except Exception as error:  # whatever the other distribution's code met
         message = f"`{point.value}`, which {owner} adds as {point.group} {point.name}, cannot be loaded: {error}"
         raise ExtensionError(Problem("broken-extension", message, help=f"mend or uninstall {owner}")) from error
+
+
+def made(owner: str, point: EntryPoint, base: type, what: str, *, known_by: str = "name") -> Any:
+    """An instance of the class that an entry point names.
+
+    Args:
+        owner, point: as `named` gives them.
+        base: what the class has to be derived from.
+        what: how such a class is called: `tuner`.
+        known_by: its attribute that has to be the entry point's name.
+
+    Raises:
+        ExtensionError: where it is no such class, goes by another name, or cannot be imported.
+    """
+    # What ours lacks is a dependency of Corecast, and told as such.
+    found = point.load() if owner == OURS else loaded(owner, point)
+    if not (isinstance(found, type) and issubclass(found, base)) or getattr(found, known_by) != point.name:
+        message = f"`{point.value}`, which {owner} adds, is no {what} called `{point.name}`"
+        help = f"it has to be a subclass of `{base.__module__}.{base.__name__}` whose `{known_by}` is that name"
+        raise ExtensionError(Problem("broken-extension", message, help=help))
+    return found()

@@ -9,7 +9,7 @@ from corecast.backends.schedules.family import Family, ScheduleError
 from corecast.backends.workloads import Workload
 from corecast.lang.problems import Problem
 from corecast.model import Target
-from corecast.recipe import ExtensionError, installed, loaded, named, unknown
+from corecast.recipe import installed, made, named, unknown
 from corecast.recipe.installed import OURS
 
 GROUP = "corecast.schedules"
@@ -27,17 +27,7 @@ def families() -> tuple[Family, ...]:
     Raises `ExtensionError` where a name has two owners, or where what is named is no family.
     """
     found = named("the schedule family", [*installed(GROUP), *((OURS, point) for point in _OWN)])
-    return tuple(_family(owner, point) for owner, point in found.values())
-
-
-def _family(owner: str, point: EntryPoint) -> Family:
-    kind = loaded(owner, point)
-    if not (isinstance(kind, type) and issubclass(kind, Family)) or kind.name != point.name:
-        message = f"`{point.value}`, which {owner} adds, is no schedule family called `{point.name}`"
-        help = "it has to be a subclass of `corecast.backends.schedules.Family` whose `name` is the entry point's name"
-        raise ExtensionError(Problem("broken-extension", message, help=help))
-    family: Family = kind()
-    return family
+    return tuple(made(owner, point, Family, "schedule family") for owner, point in found.values())
 
 
 def find_family(name: str) -> Family:

@@ -9,7 +9,7 @@ from corecast.backends.tuners.tuner import Tuner, TunerError
 from corecast.backends.workloads import Workload
 from corecast.lang.problems import Problem
 from corecast.model import Target
-from corecast.recipe import ExtensionError, installed, loaded, named, unknown
+from corecast.recipe import installed, made, named, unknown
 from corecast.recipe.installed import OURS
 
 GROUP = "corecast.tuners"
@@ -28,17 +28,7 @@ def tuners() -> tuple[Tuner, ...]:
     Raises `ExtensionError` where a name has two owners, or where what is named is no tuner.
     """
     found = named("the tuner", [*((OURS, point) for point in _OWN), *installed(GROUP)])
-    return tuple(_tuner(owner, point) for owner, point in found.values())
-
-
-def _tuner(owner: str, point: EntryPoint) -> Tuner:
-    kind = loaded(owner, point)
-    if not (isinstance(kind, type) and issubclass(kind, Tuner)) or kind.name != point.name:
-        message = f"`{point.value}`, which {owner} adds, is no tuner called `{point.name}`"
-        help = "it has to be a subclass of `corecast.backends.tuners.Tuner` whose `name` is the entry point's name"
-        raise ExtensionError(Problem("broken-extension", message, help=help))
-    tuner: Tuner = kind()
-    return tuner
+    return tuple(made(owner, point, Tuner, "tuner") for owner, point in found.values())
 
 
 def find_tuner(name: str) -> Tuner:
