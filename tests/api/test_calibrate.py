@@ -193,3 +193,14 @@ def test_a_value_that_never_changes_is_told(
         np.save(path, np.zeros((2, 3, 6, 6), np.float32))
     assert main(command) == 0
     assert "the same for every sample: image, nn.relu#0" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_told_before_the_model_is_read(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not when an hour of data is through: no folder to write into, or a folder in its place."""
+    for name, slug in (("nowhere/calibration.json", "cannot-write"), ("data", "output-exists")):
+        assert main([*command[:-1], str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert f"error[{slug}]" in said
+        assert "read " not in said

@@ -11,7 +11,7 @@ import pytest
 from corecast.adapters.relax import apply, prepare, read_bundle, survey, write_bundle
 from corecast.api import CorecastError, Source, plan, read_recipe, verify_bundle
 from corecast.api.evidence import Given, find_metric
-from corecast.verify import Verification
+from corecast.verify import Verification, by_metric
 
 NETWORK = """
 data: float32 4x3x8x8
@@ -98,6 +98,29 @@ def test_a_metric_is_found_by_its_name_from_where_one_stands(tmp_path: Path, mon
         with pytest.raises(CorecastError) as caught:
             find_metric(name)
         assert caught.value.problems[0].slug == "bad-metric"
+
+
+def test_a_metric_may_print_and_may_not_end_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it prints goes beside the result (`--json` is read by programs); an exit of its own is told as any error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corecast_test_exit.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "corecast_test_exits.py").write_text(
+        "print('found')\ndef f(outputs, labels):\n    print('asked')\n    raise SystemExit(3)\n"
+    )
+    with pytest.raises(CorecastError, match="SystemExit: 3"):
+        find_metric("corecast_test_exit:f")
+    with pytest.raises(CorecastError, match="SystemExit: 3"):
+        by_metric("f", find_metric("corecast_test_exits:f"), None).score([np.ones(3)])
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "found\nasked\n")
+
+
+def test_labels_that_are_a_damaged_archive_are_told(tmp_path: Path) -> None:
+    (tmp_path / "labels.npy").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(CorecastError, match="no labels can be read"):
+        Given(data=SAMPLES, labels=tmp_path / "labels.npy").evidence(survey(ORIGINAL))
 
 
 @pytest.mark.parametrize(

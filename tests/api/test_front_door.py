@@ -11,6 +11,7 @@ import pytest
 
 import corecast.api
 from corecast.api import recipes
+from corecast.report import Reporter
 
 
 def test_every_name_is_there_and_documented() -> None:
@@ -82,3 +83,12 @@ def test_a_page_that_is_a_session_runs(name: str, tmp_path: Path, monkeypatch: p
     outcome = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert outcome.attempted > 15
     assert not outcome.failed
+
+
+def test_text_is_printed_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where it looks like the markup or the emoji of a terminal: names of users' metrics, layers and files may."""
+    reporter = Reporter()
+    reporter.text("metrics:ok: 99% [bold]")
+    reporter.note("metrics:ok: 99% [bold]")
+    said = capsys.readouterr()
+    assert said.out == said.err == "metrics:ok: 99% [bold]\n"

@@ -20,6 +20,7 @@ from corecast.api.recipes import read_recipe
 from corecast.bisect import bisect
 from corecast.lang import Problem, Source
 from corecast.plan import Plan, plan
+from corecast.quantization import DataError
 from corecast.recipe import read_bound
 from corecast.verify import Evidence, ScoreError, Whole, top1
 
@@ -71,6 +72,12 @@ def test_what_raises_fails(error: Exception, reason: str) -> None:
     assert raising(error)(ANY).reason == reason
     assert Measurer(lambda _: Answers([1.0], error), seed=0)(ANY).reason == reason
     assert isinf(raising(error)(ANY).error)
+
+
+def test_data_that_cannot_be_had_is_no_fault_of_a_plan() -> None:
+    """Or a search would say of every layer that it cannot be quantized, probe by probe."""
+    with pytest.raises(DataError, match="not one sample"):
+        raising(DataError(Problem("no-data", "there is not one sample in the data")))(ANY)
 
 
 def test_numbers_are_compared_and_what_is_none_fails() -> None:

@@ -193,3 +193,22 @@ def test_inputs_that_do_not_belong_together_are_refused() -> None:
 
 def test_an_array_without_a_name_is_refused_where_there_are_several_inputs() -> None:
     assert slugs(lambda: read([np.zeros((2, 5), np.int64)], TEXT)) == ["missing-input"]
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    """Also where it is the compressed bytes that are damaged, and not the list of what is in it."""
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, image=images(8))
+    damaged = bytearray(path.read_bytes())
+    damaged[45:120] = bytes(75)
+    path.write_bytes(damaged)
+    with pytest.raises(DataError) as caught:
+        Data(tmp_path, IMAGE)
+    assert [(problem.slug, problem.place) for problem in caught.value.problems] == [("bad-data", str(path))]
+
+
+def test_files_without_a_sample_are_refused_before_anything_is_run(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", images(0))
+    with pytest.raises(DataError, match="not one sample") as caught:
+        Data(tmp_path, IMAGE)
+    assert caught.value.problems[0].place == str(tmp_path)

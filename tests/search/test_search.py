@@ -15,7 +15,7 @@ from corecast.lang import Source
 from corecast.model import LayerTable, find_target, parse_table
 from corecast.plan import Plan, trial
 from corecast.recipe import read_bound
-from corecast.search import BudgetError, Candidates, Found, Tried, candidates, rate_of, search
+from corecast.search import BudgetError, Candidates, Found, RequestError, Tried, candidates, rate_of, search
 from corecast.verify import Measured
 
 TARGET = find_target("cuda:sm_90a")
@@ -135,6 +135,12 @@ def test_a_target_that_is_native_in_nothing_leaves_nothing_to_choose() -> None:
     """And says for each request why."""
     with pytest.raises(BudgetError, match="int4"):
         found(choices(network(2), "cast int4"), lambda _: Measured(error=0.0))
+
+
+def test_two_requests_in_one_text_are_refused() -> None:
+    """The later one would decide, under the name of both, and no rules could be written of it."""
+    with pytest.raises(RequestError, match="more than one request"):
+        choices(network(2), "cast float8_e4m3, cast float16")
 
 
 def test_the_same_measurements_give_the_same_answer() -> None:

@@ -324,6 +324,8 @@ def test_a_quantized_model_is_asked_for_a_cosine_where_its_recipe_says_nothing()
     verification = answered("quantize int8", converted=ANSWERS + 3)
     assert verification.verdict == "fail"
     assert "cosine >= 0.99 is asked of a quantized model" in verification.reason
+    assert "judge it on such, with `--data DIR`" in verification.reason
+    assert "--data" not in answered("cast float16", converted=ANSWERS + 3).reason
     assert answered("quantize int8", "cosine >= 0.9", converted=ANSWERS + 1).verdict == "pass"
     assert is_forgiving(planned("quantize int8"))
     assert not is_forgiving(planned("cast float16"))

@@ -29,10 +29,10 @@ from corecast.api.options import (
     RulesPath,
     Shapes,
     TargetName,
-    UsageError,
     Weights,
     calibration_in,
     parse_params,
+    refuse_existing,
     target_of,
     write_whole,
 )
@@ -40,7 +40,7 @@ from corecast.api.ranges import ranges_for
 from corecast.api.recipes import read_recipe
 from corecast.api.running import read_to_run
 from corecast.bisect import Bisection, Probe, bisect, exceptions, with_exceptions
-from corecast.lang import Problem, Source
+from corecast.lang import Source
 from corecast.model import LayerTable
 from corecast.plan import Plan, compress
 from corecast.plan import plan as make_plan
@@ -81,9 +81,8 @@ def bisect_(
 ) -> None:
     """Name the layers and the lines of the rules that break a recipe on a model, and write exceptions for them."""
     reporter = Reporter()
-    if output and output.exists():
-        help = "name another file; corecast overwrites no rules"
-        raise UsageError(Problem("output-exists", "it exists already", help=help, place=str(output)))
+    if output:
+        refuse_existing(output)
     adapter, prepared, pair_of = read_to_run("bisect", model, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     given = parse_params(param)

@@ -20,6 +20,7 @@ from corecast.api.options import (
     TargetName,
     UsageError,
     Weights,
+    check_place,
     load_prepared,
     parse_params,
     target_of,
@@ -59,6 +60,7 @@ def calibrate_(
     reporter = Reporter()
     Method.parse(method)
     _refuse_existing(output)
+    check_place(output)
     adapter, prepared = load_prepared(model, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     recipe = read_recipe(rules, table, params=parse_params(param), packs=packs or ())
@@ -75,7 +77,7 @@ def calibrate_(
 
 def _refuse_existing(path: Path) -> None:
     """Raise where something else than a calibration would be overwritten."""
-    if path.is_file():
+    if path.is_file() or path.is_dir():
         try:
             read_calibration(path)
         except (CalibrationError, OSError) as error:

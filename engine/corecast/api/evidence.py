@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from corecast.lang import CorecastError, Problem
 from corecast.model import LayerTable, TensorType
 from corecast.quantization.data import Batch, Data, Source
+from corecast.quantization.files import BROKEN
 from corecast.verify import Evidence, Scorer, by_metric, inputs_for, top1
 from corecast.verify.evidence import Whole
 from corecast.verify.score import UserMetric
@@ -96,7 +98,7 @@ def _labels(path: str | Path) -> Array:
         if not isinstance(labels, np.ndarray):
             raise ValueError("it holds several arrays")
         return labels
-    except (OSError, ValueError, EOFError) as error:
+    except BROKEN as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         help = "write them with `numpy.save`, in the order of the samples"
         raise EvidenceError(
@@ -115,8 +117,9 @@ def find_metric(name: str) -> UserMetric:
         raise EvidenceError(Problem("bad-metric", f"`{name}` names no function", help=help))
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found = getattr(import_module(module), function)
-    except Exception as error:  # whatever the module does when it is imported
+        with redirect_stdout(sys.stderr):  # standard output is for results
+            found = getattr(import_module(module), function)
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         help = "it is imported from here; `python -c 'import ...'` says more"
         message = f"the metric {name} cannot be had: {type(error).__name__}: {error}"
         raise EvidenceError(Problem("bad-metric", message, help=help)) from error

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from corecast.adapters.proof import Compared
 from corecast.lang import CorecastError, Problem
 from corecast.plan import Plan
+from corecast.quantization.files import DataError
 from corecast.recipe import Bound
 from corecast.verify import Comparison, Evidence, Measured, ScoreError, Scorer, Whole, measured
 from corecast.verify.evidence import answers
@@ -55,9 +56,16 @@ class Measurer:
         self.compared = "outputs"
 
     def __call__(self, plan: Plan) -> Measured:
-        """Measure a plan. Raises `MeasureError` where the original itself gives nothing to compare with."""
+        """Measure a plan.
+
+        Raises:
+            MeasureError: where the original itself gives nothing to compare with.
+            DataError: for data to calibrate on that cannot be had, which is no fault of any plan.
+        """
         try:
             pair = self._carry_out(plan)
+        except DataError:
+            raise
         except Exception as error:
             return _failed(error)
         evidence, reference = self._reference(pair)

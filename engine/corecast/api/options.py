@@ -198,6 +198,23 @@ def writing(path: Path) -> Iterator[None]:
         raise UsageError(Problem("cannot-write", message, help=help, place=str(path))) from error
 
 
+def refuse_existing(path: Path) -> None:
+    """Raise `UsageError` where rules that are to be written could not be: something is there, or no folder is."""
+    if path.exists():
+        help = "name another file; corecast overwrites no rules"
+        raise UsageError(Problem("output-exists", "it exists already", help=help, place=str(path)))
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Raise `UsageError` where there is no folder to write `path` into: said before the work, and not after it."""
+    if not path.parent.is_dir():
+        message = f"cannot write it: there is no folder {path.parent}"
+        raise UsageError(
+            Problem("cannot-write", message, help="make the folder, or take another place", place=str(path))
+        )
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file whole or not at all. Raises `UsageError`."""
     with writing(path), whole_file(path) as draft:

@@ -37,10 +37,8 @@ class Ranges:
         self._calibrate = calibrate
 
     def check(self, plan: Plan) -> None:
-        """Raise `CalibrationError` where a plan quantizes, and ranges are of another model, or there are none."""
+        """Raise `CalibrationError` where a plan quantizes, and there are no ranges."""
         needed = integers(self._table, plan.decided("dtype"))
-        if needed.to_observe and self._known is not None:
-            self._known.check(self._table)
         if needed.to_observe and self._known is None and self._calibrate is None:
             raise not_calibrated(len(needed.edits))
 
@@ -57,7 +55,12 @@ class Ranges:
 def ranges_for(
     adapter: Adapter[Any], model: Any, table: LayerTable, given: Calibration | None, data: Path | None
 ) -> Ranges:
-    """The ranges of a model's values: those given, and where there is data those that it shows, by percentile."""
+    """The ranges of a model's values: those given, and where there is data those that it shows, by percentile.
+
+    Raises `CalibrationError` where those given are of another model: what is observed would be mixed with them.
+    """
+    if given is not None:
+        given.check(table)
     if data is None:
         return Ranges(table, given)
     return Ranges(table, given, lambda plan: calibrated_by(adapter, plan, model, data, "percentile"))

@@ -24,6 +24,7 @@ from corecast.api.options import (
     UsageError,
     Weights,
     calibration_in,
+    refuse_existing,
     write_whole,
 )
 from corecast.api.ranges import ranges_for
@@ -72,16 +73,23 @@ def search_(
 ) -> None:
     """Measure what each layer loses in each dtype, and write the cheapest rules that keep a budget of lost answers."""
     reporter = Reporter()
-    if output and output.exists():
-        help = "name another file; corecast overwrites no rules"
-        raise UsageError(Problem("output-exists", "it exists already", help=help, place=str(output)))
+    if output:
+        refuse_existing(output)
     bounds = [read_bound(text) for text in budget]
+    if twice := [bound for number, bound in enumerate(bounds) if bound.metric in {b.metric for b in bounds[:number]}]:
+        message = f"{twice[0].metric} is bounded twice"
+        raise UsageError(Problem("bad-budget", message, help="keep one of the two", place="--budget"))
+    samples = calibrate_on or data
+    has_ranges = bool(samples or calibration)
+    if not has_ranges and (quantizing := [item for item in request or () if item.startswith("quantize")]):
+        message = f"`{quantizing[0]}` takes data to calibrate on, and none was given"
+        help = "give it: `--data DIR`, or `--calibration FILE`"
+        raise UsageError(Problem("no-data", message, help=help, place="--try"))
     chip = find_target(target)
     adapter, prepared, pair_of = read_to_run("search", model, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     given = Given(seed, data, labels, metric)
     evidence = given.evidence(table)
-    samples = calibrate_on or data
     ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, samples)
 
     def tried(text: str) -> Plan:
@@ -90,7 +98,6 @@ def search_(
     def planned(text: str) -> Plan:
         return make_plan(read_recipe(Source("found.rules", text), table), table, chip)
 
-    has_ranges = bool(samples or calibration)
     requests = request or [item for item in REQUESTS if has_ranges or not item.startswith("quantize")]
     choices = candidates(table, chip, requests, tried)
     if not request and not has_ranges:

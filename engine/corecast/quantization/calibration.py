@@ -70,7 +70,10 @@ class Calibration(BaseModel):
         """Raise `CalibrationError` where the ranges are those of another model."""
         if self.model.fingerprint != table.fingerprint:
             message = f"this calibration was made for another model, or for other shapes of it: {self.model.name}"
-            help = "make it anew: `corecast calibrate RULES MODEL --data DIR -o calibration.json`"
+            help = (
+                "make it anew: `corecast calibrate RULES MODEL --data DIR -o calibration.json`, "
+                "with `--ir onnx` for what stays an ONNX file, and without it for a bundle"
+            )
             raise CalibrationError(Problem("calibration-mismatch", message, help=help, place=table.model))
 
 

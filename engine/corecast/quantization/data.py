@@ -66,6 +66,8 @@ class Data:
         if isinstance(source, str | Path):
             self._files = files_in(Path(source))
             self.samples = self._checked()
+            if not self.samples:
+                raise _without_samples(str(source))
         else:
             self._items = source
 
@@ -85,7 +87,7 @@ class Data:
                 yield from waiting.add(rows, place)
         yield from waiting.rest()
         if not found:
-            raise DataError(Problem("no-data", "there is nothing to calibrate on", help="give at least one sample"))
+            raise _without_samples()
 
     def _placed(self) -> Iterator[tuple[str, Item]]:
         for path in self._files:
@@ -120,6 +122,10 @@ class _Fit:
     samples: int
     is_whole: bool = False
     lacks_axis: bool = False
+
+
+def _without_samples(place: str | None = None) -> DataError:
+    return DataError(Problem("no-data", "there is not one sample in the data", help="give at least one", place=place))
 
 
 def _by_name(item: _T | Mapping[str, _T], types: Types, place: str) -> dict[str, _T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import BadZipFile, ZipFile
@@ -17,7 +18,8 @@ Array: TypeAlias = NDArray[np.generic]
 
 SUFFIXES = (".npy", ".npz")
 
-_BROKEN = (OSError, ValueError, EOFError, BadZipFile)
+# What reading a file that is damaged, or of a kind that numpy does not read, raises: a password is a RuntimeError.
+BROKEN = (OSError, ValueError, EOFError, BadZipFile, RuntimeError, zlib.error)
 
 
 class DataError(CorecastError):
@@ -49,7 +51,7 @@ def read_types(path: Path) -> TensorType | dict[str, TensorType]:
                 with archive.open(name) as member:
                     found[name.removesuffix(".npy")] = _type_in(member)
         return found
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from error
 
 
@@ -61,7 +63,7 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
             return array
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from error
 
 

@@ -6,7 +6,7 @@ rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable
+from corecast.plan.ids import shorten
 from corecast.plan.integers import Form, Integers, Slot
 from corecast.quantization.calibration import Calibration, CalibrationError, Range
 
@@ -165,7 +166,7 @@ class Quantization:
         calibration.check(integers.table)
         missing = [name for name in integers.to_observe if name not in calibration.ranges]
         if missing:
-            raise CalibrationError([_without_range(name, integers.table) for name in missing])
+            raise _without_ranges(missing, integers.table)
         forms = {number: slot.form for slot, number in integers.group.items()}
         scales = {number: scale_of(_range(integers, calibration, number), form) for number, form in forms.items()}
         return cls(integers, scales, weights)
@@ -176,7 +177,8 @@ class Quantization:
 
 def not_calibrated(layers: int) -> CalibrationError:
     """What is told where a plan quantizes so many layers without a calibration."""
-    message = f"{layers} layers are quantized, and nothing says in which ranges their values lie"
+    what, whose = ("1 layer is", "its") if layers == 1 else (f"{layers} layers are", "their")
+    message = f"{what} quantized, and nothing says in which ranges {whose} values lie"
     help = (
         "calibrate first: `corecast calibrate RULES MODEL --data DIR -o calibration.json`; "
         "then `corecast apply RULES MODEL --calibration calibration.json -o BUNDLE`"
@@ -192,10 +194,10 @@ def _range(integers: Integers, calibration: Calibration, number: int) -> Range:
     return first
 
 
-def _without_range(name: str, table: LayerTable) -> Problem:
-    message = f"the calibration has no range for {name}"
+def _without_ranges(names: Sequence[str], table: LayerTable) -> CalibrationError:
+    message = f"the calibration has no range for {shorten(', '.join(names))}"
     help = (
         "make it anew for this plan: `corecast calibrate RULES MODEL --data DIR -o calibration.json`; "
         "a layer that no data reach is kept by `keep dtype`"
     )
-    return Problem("no-range", message, help=help, place=table.model)
+    return CalibrationError(Problem("no-range", message, help=help, place=table.model))

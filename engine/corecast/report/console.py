@@ -20,8 +20,8 @@ class Reporter:
     def __init__(self) -> None:
         # A pipe has no width: rows are never cut or wrapped there.
         width = None if sys.stdout.isatty() else 240
-        self._out = Console(width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = Console(width=width, highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+        self._err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
     def text(self, text: str) -> None:
         """Print text as it stands."""

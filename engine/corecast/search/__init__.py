@@ -1,6 +1,6 @@
 """A model, a target and a budget in, the cheapest dtype of each layer out, and rules that say so. No IR in here."""
 
-from corecast.search.candidates import Candidate, Candidates, candidates
+from corecast.search.candidates import Candidate, Candidates, RequestError, candidates
 from corecast.search.costs import rate_of
 from corecast.search.search import BudgetError, Chosen, Found, Sensitivity, Tried, search
 from corecast.search.text import rules_of
@@ -11,6 +11,7 @@ __all__ = [
     "Candidates",
     "Chosen",
     "Found",
+    "RequestError",
     "Sensitivity",
     "Tried",
     "candidates",

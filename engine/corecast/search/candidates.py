@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from corecast.lang.problems import CorecastError, Problem
 from corecast.model import WEIGHTED, LayerTable
 from corecast.model.target import Target
 from corecast.plan import Decision, Plan, PlannedLayer
@@ -15,6 +16,11 @@ from corecast.search.costs import rate_of
 
 KEEP = "keep dtype"
 """The request that leaves a layer as it was."""
+
+
+class RequestError(CorecastError):
+    """A text to try that is no single request."""
+
 
 Planned = Callable[[str], Plan]
 """Plans a text for the model and the target, whether that keeps its own contracts or not."""
@@ -95,6 +101,8 @@ def candidates(table: LayerTable, target: Target, requests: Sequence[str], plann
         target: what it is for; a dtype that is not native there is no candidate.
         requests: such as `cast float16`, `quantize int8`.
         planned: plans a text for the target.
+
+    Raises `RequestError` for a text that is more than one request.
     """
     wanted = [layer for op in operators_of(table) for layer in table.by_op[op] if layer.flops]
     selector = " or ".join(operators_of(table))
@@ -103,6 +111,9 @@ def candidates(table: LayerTable, target: Target, requests: Sequence[str], plann
     plan = planned(f"match {selector or '*'}, {KEEP}\n  optional")
     for request in requests:
         tried = planned(f"match {selector or '*'}, {request}\n  optional")
+        if any(len(rule.requests) > 1 for rule in tried.rules):
+            help = "give each by itself: `--try 'quantize int8' --try 'cast float16'`"
+            raise RequestError(Problem("bad-request", f"`{request}` is more than one request", help=help))
         edits = tried.decided("dtype")
         for layer in wanted:
             edit = edits.get(layer.id)

@@ -72,6 +72,11 @@ def is_hard_cast(plan: Plan) -> bool:
     return tolerance_of(plan) is None
 
 
+def is_quantized(plan: Plan) -> bool:
+    """Whether a plan computes on integers with scales, which are those of real data."""
+    return any(isinstance(edit, Quantize) for edit in plan.decided("dtype").values())
+
+
 def bounds_of(plan: Plan, dtypes: Iterable[str] = ()) -> tuple[Bound, ...]:
     """What the answers of a plan are judged by: what its recipe expects, else a bound for what it does.
 
@@ -81,7 +86,7 @@ def bounds_of(plan: Plan, dtypes: Iterable[str] = ()) -> tuple[Bound, ...]:
     if plan.expects:
         return plan.expects
     tolerance = tolerance_of(plan, dtypes)
-    if tolerance is not None and any(isinstance(edit, Quantize) for edit in plan.decided("dtype").values()):
+    if tolerance is not None and is_quantized(plan):
         return (QUANTIZED,)
     return () if tolerance is None else (Bound(metric="max error", bound=tolerance),)
 

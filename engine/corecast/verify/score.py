@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -96,8 +98,9 @@ def by_metric(name: str, metric: UserMetric, labels: Array | None) -> Scorer:
     def score(outputs: Sequence[Array]) -> float:
         given = outputs[0] if len(outputs) == 1 else tuple(outputs)
         try:
-            value = float(metric(given, labels))
-        except Exception as error:  # of any kind: it is not our code
+            with redirect_stdout(sys.stderr):  # standard output is for results
+                value = float(metric(given, labels))
+        except (Exception, SystemExit) as error:  # of any kind: it is not our code
             message = f"the metric {name} fails: {type(error).__name__}: {error}"
             help = "it is called as `metric(outputs, labels)`, with all samples at once"
             raise ScoreError(Problem("bad-metric", message, help=help)) from error
