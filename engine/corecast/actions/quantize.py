@@ -22,6 +22,8 @@ MOST_PRODUCTS = 2**30 // (255 * 127)
 
 _TRANSPOSED = "{} is not computed on integers: nothing here scales its kernel by output channels"
 
+_TOO_OLD = "{} has no scales by channel in this version of its IR; of ONNX, opset 13 with IR version 4 has them"
+
 # A model has many layers and few ways to quantize.
 _quantize = cache(Quantize)
 
@@ -68,7 +70,7 @@ class QuantizeLayer(Action):
         if declined := self.excluded(layer.op):
             return declined
         if layer.signature and not layer.signature.quantizes:
-            return Declined("{} has no scales by channel in this version of its IR", layer.signature.op)
+            return Declined(_TOO_OLD, layer.signature.op)
         if declined := _not_of_floats(layer) or self._not_summed(layer):
             return declined
         if target and (objection := self.objection(target)):

@@ -48,7 +48,7 @@ from corecast.plan.ids import shorten
 from corecast.recipe import Bound
 from corecast.report import Reporter, rows_table
 from corecast.report.activity import doing
-from corecast.verify import bounds_of, is_forgiving
+from corecast.verify import BEYOND_RANGES, bounds_of, is_forgiving, is_quantized
 
 # Of a ranking, the first are printed; --json has all.
 MOST_SHOWN = 10
@@ -119,6 +119,8 @@ def bisect_(
         reporter.json(found.model_dump_json(indent=2))
     else:
         _tell(found, table, reporter)
+    if found.outcome != "passes" and data is None and is_quantized(decided):
+        reporter.note(BEYOND_RANGES)
     if output and found.left_out:
         source = find_recipe(rules, library(packs or ()))[0]
         text = with_exceptions(Source(str(output), source.text, output), decided, found, table, replan)

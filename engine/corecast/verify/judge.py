@@ -72,6 +72,10 @@ def is_hard_cast(plan: Plan) -> bool:
     return tolerance_of(plan) is None
 
 
+BEYOND_RANGES = "seeded inputs may lie beyond the ranges of real data: judge it on such, with `--data DIR`"
+"""What is told of a quantized model that loses on inputs that nobody calibrated on."""
+
+
 def is_quantized(plan: Plan) -> bool:
     """Whether a plan computes on integers with scales, which are those of real data."""
     return any(isinstance(edit, Quantize) for edit in plan.decided("dtype").values())

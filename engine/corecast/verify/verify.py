@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from corecast.plan import Plan
 from corecast.recipe import Bound
 from corecast.verify.evidence import Evidence, Run, answers
-from corecast.verify.judge import Judged, bounds_of, is_hard_cast, is_quantized, judge, measured
+from corecast.verify.judge import BEYOND_RANGES, Judged, bounds_of, is_hard_cast, is_quantized, judge, measured
 from corecast.verify.layers import LayerError
 from corecast.verify.measure import Comparison, Difference, not_finite
 from corecast.verify.score import Score
@@ -107,7 +107,7 @@ def verify(
     control = _control(outputs, evidence, controls, bounds)
     verdict, reason = _verdict(plan, judged, error, control)
     if verdict == "fail" and evidence.told is None and is_quantized(plan):
-        reason += "; seeded inputs may lie beyond the ranges of real data: judge it on such, with `--data DIR`"
+        reason += f"; {BEYOND_RANGES}"
     return Verification(
         verdict=verdict,
         reason=reason,

@@ -174,8 +174,23 @@ def test_without_a_calibration_nothing_is_quantized() -> None:
 def test_an_opset_without_scales_by_channel_declines() -> None:
     """Nothing is put there that such a model could not say."""
     old = network(NETWORK.replace('"" : 17', '"" : 12'))
-    with pytest.raises(PlanError, match="Conv-11 has no scales by channel in this version of its IR"):
+    with pytest.raises(PlanError, match="Conv-11 has no scales by channel in this version of its IR; of ONNX"):
         onnx_networks.planned("match nn.conv2d, quantize int8", survey(old))
+
+
+def test_a_file_that_only_its_opset_makes_new_declines(tmp_path: Path) -> None:
+    """The converter of opsets leaves the IR version. With both, as the page of ONNX files says, it is quantized."""
+    proto = onnx_networks.proto_of(NETWORK)
+    proto.ir_version = 3
+    proto.graph.input.extend(
+        onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims) for item in proto.graph.initializer
+    )
+    onnx.save(proto, tmp_path / "old.onnx")
+    with pytest.raises(PlanError, match="with IR version 4"):
+        onnx_networks.planned("match nn.conv2d, quantize int8", survey(load(tmp_path / "old.onnx")))
+    proto.ir_version = 8
+    onnx.save(proto, tmp_path / "new.onnx")
+    assert onnx_networks.planned("match nn.conv2d, quantize int8", survey(load(tmp_path / "new.onnx")))
 
 
 def test_a_weight_that_two_layers_read_is_stored_once() -> None:
