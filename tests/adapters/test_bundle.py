@@ -62,13 +62,6 @@ def test_every_command_refuses_a_relay_bundle(bundle: Bundle, command: str, caps
     assert "error[no-relay]" in capsys.readouterr().err
 
 
-def test_what_is_autotvms_alone_is_refused_for_a_relax_bundle(
-    bundle: Bundle, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["tune", str(bundle.path), "--early-stop", "4"]) == 2
-    assert "`--seed` and `--early-stop` are AutoTVM's" in capsys.readouterr().err
-
-
 def test_a_saved_relay_module_is_named(tmp_path: Path) -> None:
     file = tmp_path / "module.json"
     file.write_text(RELAY_MODULE)

@@ -329,6 +329,8 @@ def test_a_bundle_is_tuned_on_this_cpu_and_not_again(tmp_path, monkeypatch, caps
         relay.build(module, target="llvm")  # the file is one that TVM takes
     before = file.read_text()
     assert before.count("\n") == 1
+    assert main(["tune", bundle, "--trials", "8", "--records", str(tmp_path / "records.db")]) == 2
+    assert "are for Relax, and this bundle is Relay's" in capsys.readouterr().err
     assert main(["tune", bundle, "--trials", "8"]) == 0
     assert "every task has a record" in capsys.readouterr().out
     assert file.read_text() == before

@@ -78,8 +78,11 @@ def _fork() -> int:
     with warnings.catch_warnings():
         # Python 3.12 warns of threads: numpy's linear algebra has some, and looks after them at a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
+        # A request to end that comes before `_wait` can pass it on has to wait for that.
+        signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
         child = os.fork()
     if not child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(KilledError.exit_status)
@@ -96,6 +99,7 @@ def _wait(child: int) -> int:
     for number, handler in before.items():
         if handler != signal.SIG_IGN:  # as under `nohup`
             signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
     try:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:

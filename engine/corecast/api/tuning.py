@@ -78,8 +78,9 @@ def tune(
     refuse_other_ir(ir, f"{bundle} holds a {ir.capitalize()} module")
     chip = find_target(target)
     if ir == "relay":
-        if seconds is not None or tuner is not None or again or tracker is not None:
-            message = "`--seconds`, `--tuner`, `--again` and `--tracker` are for Relax, and this bundle is Relay's"
+        if again or any(given is not None for given in (seconds, tuner, records, tracker, key)):
+            options = "`--seconds`, `--tuner`, `--records`, `--again`, `--tracker` and `--key`"
+            message = f"{options} are for Relax, and this bundle is Relay's"
             raise UsageError(Problem("wrong-arguments", message, help="leave them away"))
         _tune_relay(bundle, layer, chip, trials, seed, early_stop)
         return
