@@ -73,7 +73,8 @@ def test_the_report_names_the_ir_and_the_tvm(conversion, tmp_path):
     write_bundle(conversion, tmp_path / "bundle")
     report = json.loads((tmp_path / "bundle" / "report.json").read_text())
     assert (report["ir"], report["tvm"], report["model"]) == ("relay", tvm.__version__, "module")
-    assert report["realised"] == {"layers": 2, "layout_transforms": 2, "casts": 2, "parameter_bytes": None}
+    counted = {name: number for name, number in report["realised"].items() if number}
+    assert counted == {"layers": 2, "layout_transforms": 2, "casts": 2}
     text = (tmp_path / "bundle" / "module.txt").read_text()
     assert 'data_layout="HWNC"' in text
     assert text.startswith("#[version")
