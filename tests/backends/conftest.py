@@ -60,10 +60,10 @@ def weights(four_convolutions: IRModule) -> dict[str, np.ndarray]:
 def cast_convolution() -> Callable[[str], IRModule]:
     """A module with one convolution, layer n1, whose operands are cast to a dtype."""
 
-    def module(dtype: str, shape: Sequence[object] = SHAPE) -> IRModule:
+    def module(dtype: str, shape: Sequence[object] = SHAPE, weights: Sequence[int] = KERNEL) -> IRModule:
         builder = relax.BlockBuilder()
         x = relax.Var("x", relax.TensorType(shape, "float32"))
-        kernel = relax.Var("w", relax.TensorType(KERNEL, "float32"))
+        kernel = relax.Var("w", relax.TensorType(weights, "float32"))
         with builder.function("main", [x, kernel]):
             with builder.dataflow():
                 data = builder.emit(relax.op.astype(x, dtype))

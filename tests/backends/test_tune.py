@@ -42,6 +42,7 @@ from corecast.backends.checking import Checker
 from corecast.backends.measuring import Builder, compiled
 from corecast.backends.schedules.stored import Traced, kernel_module, traced
 from corecast.backends.tuners import find
+from corecast.backends.tuners.find import tuner_for
 from corecast.model import Target, find_target
 from corecast.recipe import ExtensionError, Tune
 
@@ -509,11 +510,9 @@ def test_a_tuner_that_was_asked_for_and_does_not_take_a_kernel_is_an_error(
         tune(two_tasks[:1], records, tuner=find_tuner("families"), bench=here)
 
 
-def test_a_target_that_no_tuner_takes_is_an_error_with_every_reason(tmp_path: Path, two_tasks: list[Task]):
-    """This GPU has no family, and MetaSchedule is used for CPUs only."""
-    gpu = find_target("cuda:sm_80")
-    reasons = (
-        "blocked_cpu: it is for CPUs; hwnc_sm90: it is for cuda:sm_90a; metaschedule: it is used for CPUs only so far"
-    )
-    with pytest.raises(TuneError, match=reasons):
-        tune(two_tasks[:1], Records.create(tmp_path / "records.sqlite", gpu))
+def test_a_target_that_no_tuner_takes_is_an_error_with_every_reason(two_tasks: list[Task]):
+    """MetaSchedule has rules for CPUs and CUDA only, and a family is for one kind of chip."""
+    other = find_target("cuda:sm_80").model_copy(update={"kind": "metal"})
+    reasons = "blocked_cpu: it is for CPUs; hwnc_sm90: it is for cuda:sm_90a; metaschedule: it has no rules for metal"
+    with pytest.raises(TunerError, match=reasons):
+        tuner_for(two_tasks[0].workload, other)

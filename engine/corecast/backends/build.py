@@ -20,6 +20,7 @@ from tvm.ir import IRModule, Var
 
 from corecast.backends.alone import layers_alone
 from corecast.backends.calls import kernels
+from corecast.backends.cuda import compiling
 from corecast.backends.host import device_of, tvm_target
 from corecast.backends.pipeline import BuildError, fused, grouped, legalized, unrunnable, with_threads
 from corecast.backends.records import Records
@@ -100,7 +101,8 @@ def _compiled(module: IRModule, target: Target, records: Records | None, paramet
         whole = with_threads(placed(plain, tuned, chip), target)
         if parameters:
             whole = relax.transform.BindParams("main", dict(parameters))(whole)
-        code = tvm.compile(whole, chip)
+        with compiling(chip):
+            code = tvm.compile(whole, chip)
     except CorecastError:
         raise
     except Exception as error:  # TVM raises several kinds, none of them its own

@@ -23,8 +23,10 @@ from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tvm.support.popen_pool import PopenWorker
 
 from corecast.backends.calls import lowered_by
+from corecast.backends.cuda import compiling, parsed_quickly
 from corecast.backends.host import device_kind
 from corecast.backends.remote import Tracker
+from corecast.backends.said import reason
 from corecast.backends.schedules.stored import kernel_module
 from corecast.backends.workloads import Workload
 from corecast.verify.tuned import differs, seeded_operand
@@ -64,8 +66,7 @@ class Checker:
         except ChildProcessError:
             return "it killed its process"
         except Exception as error:  # what the process met
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return lines[-1]
+            return reason(error)
 
     def close(self) -> None:
         self._worker.kill()
@@ -92,7 +93,8 @@ class _Loaded:
     ) -> None:
         place = session or tvm
         self._device = place.device(device_kind(target), 0)
-        built = tvm.tirx.build(module, target=target, pipeline=lowered_by(module))
+        with compiling(target):
+            built = tvm.tirx.build(module, target=target, pipeline=lowered_by(module))
         self._code = built if session is None else _sent(built, target, session)
         self._operands = [tvm.runtime.tensor(operand, self._device) for operand in operands]
         self._code["main"](*self._operands)
@@ -137,7 +139,7 @@ def _scheduled_by_default(module: IRModule, target: tvm.target.Target) -> IRModu
     if target.kind.name == "llvm":
         return module
     rules = dlight.gpu.Matmul(), dlight.gpu.Reduction(), dlight.gpu.GeneralReduction(), dlight.gpu.Fallback()
-    with target:
+    with parsed_quickly(), target:
         return dlight.ApplyDefaultSchedule(*rules)(module)
 
 

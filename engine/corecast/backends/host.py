@@ -14,12 +14,20 @@ from corecast.model.targets import cpu_flags
 
 # More devices than this are not looked for.
 MOST_DEVICES = 16
+# What MetaSchedule and TVM's default schedules ask of a GPU: the same in every tag that TVM has for chips of our table.
+# Shared memory is the 48 KiB that a block has unasked: their schedules ask for no more.
+CUDA_LIMITS = {
+    "max_threads_per_block": 1024,
+    "max_shared_memory_per_block": 48 << 10,
+    "registers_per_block": 64 << 10,
+    "thread_warp_size": 32,
+}
 
 
 def tvm_target(target: Target) -> tvm.target.Target:
-    """TVM's own object for a target; for `llvm` with this machine's instruction set, and always with its cores."""
+    """TVM's own object for a target: a CPU with its instruction set and cores, a GPU with the limits of its blocks."""
     if target.kind == "cuda":
-        return tvm.target.Target({"kind": "cuda", "arch": target.arch})
+        return tvm.target.Target({"kind": "cuda", "arch": target.arch, **CUDA_LIMITS})
     chip = {"kind": "llvm", "num-cores": cores()}
     if arch := target.arch or host_arch():
         chip["mcpu"] = arch

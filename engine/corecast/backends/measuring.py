@@ -7,7 +7,6 @@ halves have MetaSchedule's own forms of a builder and a runner, so that it and s
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,7 +22,8 @@ from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from corecast.backends.calls import lowered_by
 from corecast.backends.checking import Checker, Worth, written
-from corecast.backends.host import device_kind, tvm_target
+from corecast.backends.cuda import compiling
+from corecast.backends.host import cores, device_kind, tvm_target
 from corecast.backends.remote import RemoteRunner, Tracker
 from corecast.backends.workloads import Workload
 from corecast.model import Target
@@ -56,7 +56,7 @@ class Bench:
 
     @property
     def builder(self) -> ms.builder.Builder:
-        self._builder = self._builder or Builder(int(self.chip.attrs.get("num-cores", 0)) or os.cpu_count() or 1)
+        self._builder = self._builder or Builder(cores())
         return self._builder
 
     @property
@@ -140,4 +140,6 @@ def compiled(code: str, chip: str) -> str:
     """Compile a module, which is given as JSON, and return the file with its machine code."""
     target = tvm.target.Target(json.loads(chip))
     module = tvm.ir.load_json(code)
-    return written(tvm.tirx.build(module, target=target, pipeline=lowered_by(module)), target)
+    with compiling(target):
+        built = tvm.tirx.build(module, target=target, pipeline=lowered_by(module))
+    return written(built, target)

@@ -11,7 +11,9 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from corecast.backends.calls import dtypes_by_layer
+from corecast.backends.cuda import parsed_quickly
 from corecast.backends.host import device_arch, missing_flags, tvm_target
+from corecast.backends.said import reason
 from corecast.lang.problems import CorecastError, Problem
 from corecast.model import Target
 
@@ -21,8 +23,7 @@ class BuildError(CorecastError):
 
     @classmethod
     def from_tvm(cls, error: Exception, target: Target) -> BuildError:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return cls(Problem("compiling-failed", f"TVM cannot compile the module for {target.name}: {lines[-1]}"))
+        return cls(Problem("compiling-failed", f"TVM cannot compile the module for {target.name}: {reason(error)}"))
 
 
 def unrunnable(module: IRModule, target: Target) -> Problem | None:
@@ -86,7 +87,8 @@ def with_threads(kernels: IRModule, target: Target) -> IRModule:
     from tvm.s_tir import dlight
 
     rules = dlight.gpu
-    with tvm_target(target):
+    # For products of half precision they import the tensor intrinsics.
+    with parsed_quickly(), tvm_target(target):
         return dlight.ApplyDefaultSchedule(
             rules.Matmul(), rules.GEMV(), rules.Reduction(), rules.GeneralReduction(), rules.Fallback()
         )(kernels)

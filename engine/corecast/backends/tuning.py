@@ -13,6 +13,7 @@ from time import monotonic
 
 from corecast.backends.measuring import Bench
 from corecast.backends.records import Known, Records, RecordsError, Trial
+from corecast.backends.said import reason
 from corecast.backends.schedules.stored import Chosen, Stored, code_of
 from corecast.backends.tasks import Task
 from corecast.backends.tuners import Job, Tuner, tuner_for
@@ -120,13 +121,13 @@ class _Loop:
         except CorecastError as error:
             return error.problems[0]
         except Exception as error:  # TVM raises several kinds, none of them its own
-            return tuning_failed(task.name, task.layers, "the search broke off", str(error))
+            return tuning_failed(task.name, task.layers, "the search broke off", reason(error))
         good = sorted((trial for trial in job.all if trial.seconds is not None), key=lambda trial: trial.seconds or 0)
         failed = [trial for trial in job.all if trial.seconds is None]
         if not good:
             what = f"all {len(failed)} candidates failed" if failed else "no candidate was tried"
             first = failed[0].error if failed else "there was no time, or there are no trials left"
-            return tuning_failed(task.name, task.layers, what, first or "")
+            return tuning_failed(task.name, task.layers, what, reason(first or ""))
         return self._decided(task, job, [trial.schedule for trial in good[:CONTENDERS]], remark)
 
     def _on_record(self, task: Task) -> Known | None:

@@ -16,6 +16,8 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
+from corecast.backends.cuda import tensor_intrinsics
+from corecast.backends.said import reason
 from corecast.backends.schedules.family import Emitted, Knob, ScheduleError, emitted
 from corecast.backends.schedules.find import find_family
 from corecast.backends.workloads import Workload
@@ -105,12 +107,13 @@ def kernel_module(kernel: tirx.PrimFunc) -> IRModule:
 
 def carried_out(schedule: Traced, workload: Workload) -> Schedule:
     """A kernel with the steps of a trace taken. Raises `ScheduleError` where they do not fit it."""
+    if any(kind == "Tensorize" for kind, *_ in schedule.steps):
+        tensor_intrinsics()
     fresh = Schedule(kernel_module(workload.function))
     try:
         Trace.apply_json_to_schedule([list(map(list, schedule.steps)), list(map(list, schedule.decisions))], fresh)
     except Exception as error:  # TVM raises several kinds, none of them its own
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"the schedule on record does not fit {workload.name}: {lines[-1]}"
+        message = f"the schedule on record does not fit {workload.name}: {reason(error)}"
         raise ScheduleError(Problem("wrong-schedule", message, help="tune the kernel anew")) from error
     return fresh
 

@@ -1,4 +1,4 @@
-"""MetaSchedule as a tuner for CPUs: one kernel in, the candidates of a small evolutionary search out."""
+"""MetaSchedule as a tuner: one kernel in, the candidates of a small evolutionary search out."""
 
 from __future__ import annotations
 
@@ -9,47 +9,51 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
-import tvm
 from tvm.ir import IRModule
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule import _ffi_api
 from tvm.s_tir.meta_schedule.logging import get_logging_func
 
+from corecast.backends.cuda import tensor_intrinsics
+from corecast.backends.host import cores
 from corecast.backends.records import Trial
 from corecast.backends.schedules.stored import Traced, carried_out, kernel_module, traced
 from corecast.backends.tuners.tuner import Job, SearchOver, Tuner
 from corecast.backends.workloads import Workload
 from corecast.model import Target
 
-# Two rounds for the usual number of trials: the second one starts from the best of the first.
+# Two rounds for the usual number of trials: the second one starts from the best of the first. On a machine with more
+# cores a round has a candidate for each to compile.
 ROUND = 8
+TENSOR_CORES = "cuda-tensorcore"
 
 
 class MetaSchedule(Tuner):
-    """Searches with MetaSchedule's rules for plain CPUs, which take every kernel of static shape."""
+    """Searches with MetaSchedule's rules for plain CPUs and for GPUs, which take every kernel of static shape."""
 
     name: ClassVar[str] = "metaschedule"
     default_trials: ClassVar[int] = 16
 
     def refuses(self, workload: Workload, target: Target) -> str | None:  # noqa: ARG002
-        return None if target.kind == "llvm" else "metaschedule: it is used for CPUs only so far"
+        return None if target.kind in ("llvm", "cuda") else f"metaschedule: it has no rules for {target.kind}"
 
     def search(self, job: Job) -> None:
         """Search schedules for one kernel; TVM's own messages go to the job's log."""
-        module = kernel_module(job.workload.function)
+        module, rules = kernel_module(job.workload.function), _rules(job.workload, job.target)
+        if rules == TENSOR_CORES:
+            tensor_intrinsics()
         database = ms.database.MemoryDatabase()
         _remember(database, module, job)
         notes = _Notes(job)
         with _logging_to(job.log) as logger:
             try:
                 ms.tune_tasks(
-                    # Another seed than before, or what was tried already would be bred again.
-                    tasks=[_Context(module, job.workload.name, job.bench.chip, logger, job.seed + len(job.known))],
+                    tasks=[_Context(module, job, rules, logger)],
                     task_weights=[1.0],
                     work_dir=str(job.log.parent),
                     max_trials_global=job.left,
-                    num_trials_per_iter=min(ROUND, job.left),
+                    num_trials_per_iter=min(max(ROUND, cores()), job.left),
                     builder=job.bench.builder,
                     runner=job.bench.runner,
                     database=database,
@@ -114,31 +118,42 @@ def _remember(database: ms.Database, module: IRModule, job: Job) -> None:
 class _Context(ms.TuneContext):  # type: ignore[misc]
     """A `TuneContext` without the constructor of TVM's Python class.
 
-    That one imports all of TVM's tensor intrinsics, those for GPUs too, which takes 17 to 40 s. On a CPU none of them
-    would be used: VNNI's multiplies u8 by s8, and a cast layer is s8 by s8. The rules are therefore those for plain
-    CPUs, which name no intrinsic.
+    That one imports all of TVM's tensor intrinsics, those for GPUs too, which takes 17 to 40 s, whatever the target.
     """
 
-    def __init__(
-        self, workload: IRModule, name: str, chip: tvm.target.Target, logger: logging.Logger, seed: int
-    ) -> None:
+    def __init__(self, workload: IRModule, job: Job, rules: str, logger: logging.Logger) -> None:
         space = ms.space_generator.PostOrderApply(
-            sch_rules=ms.ScheduleRule.create("llvm"),
-            postprocs=ms.Postproc.create("llvm"),
-            mutator_probs=ms.Mutator.create("llvm"),
+            sch_rules=ms.ScheduleRule.create(rules),
+            postprocs=ms.Postproc.create(rules),
+            mutator_probs=ms.Mutator.create(rules),
         )
         self.__init_handle_by_constructor__(
             _ffi_api.TuneContext,
             workload,
-            chip,
+            job.bench.chip,
             space,
             _strategy(),
-            name,
-            int(chip.attrs["num-cores"]),
-            seed,
+            job.workload.name,
+            cores(),
+            # Another seed than before, or what was tried already would be bred again.
+            job.seed + len(job.known),
             get_logging_func(logger),
         )
         _ffi_api.TuneContextInitialize(self)
+
+
+def _rules(workload: Workload, target: Target) -> str:
+    """TVM's name for the rules by which to search.
+
+    On a CPU those name no intrinsic: VNNI's multiplies u8 by s8, and a cast layer is s8 by s8. On a GPU they put on
+    tensor cores what an intrinsic takes.
+    """
+    if target.kind == "llvm":
+        return "llvm"
+    supports = (target.dtypes.get(argument.dtype) for argument in workload.arguments)
+    reached = (tuned for support in supports if support is not None for tuned in support.tuned)
+    on_tensor_cores = any(tuned.tuner == MetaSchedule.name and tuned.intrinsic is not None for tuned in reached)
+    return TENSOR_CORES if on_tensor_cores else "cuda"
 
 
 def _strategy() -> ms.SearchStrategy:
