@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import tvm
@@ -18,6 +15,7 @@ from tvm.s_tir import meta_schedule as ms
 
 from corecast.backends import tvm_target
 from corecast.backends.calls import kernels
+from corecast.backends.cuda import tensor_intrinsics
 from corecast.backends.schedules import families
 from corecast.model import Target, find_target, known_targets
 from corecast.report.targets import put_into
@@ -25,8 +23,6 @@ from corecast.report.targets import put_into
 CPUS = [target for target in known_targets() if target.kind == "llvm" and target.arch]
 GPUS = [target for target in known_targets() if target.kind == "cuda"]
 SIZE = 64
-# What fits into shared memory and a block; the space is not made without it.
-GPU_LIMITS = {"max_threads_per_block": 1024, "max_shared_memory_per_block": 49152, "thread_warp_size": 32}
 
 
 def product(data: str, weights: str, sums: str) -> IRModule:
@@ -107,18 +103,6 @@ def test_what_a_cpu_must_report_is_what_llvm_takes_for_granted_on_it(target: Tar
     assert set(target.features) <= set(map(str, known))
 
 
-@pytest.fixture
-def cpu_intrinsics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TVM's intrinsics for CPUs alone: with those for CUDA, which a `TuneContext` imports too, it takes 17 seconds."""
-    if (room := "tvm.s_tir.tensor_intrin") not in sys.modules:
-        package = ModuleType(room)
-        package.__path__ = [str(Path(tvm.__file__).parent / "s_tir" / "tensor_intrin")]
-        monkeypatch.setitem(sys.modules, room, package)
-    for name in ("x86", "arm_cpu"):
-        import_module(f"{room}.{name}")
-
-
-@pytest.mark.usefixtures("cpu_intrinsics")
 @pytest.mark.parametrize("target", CPUS, ids=lambda target: target.name)
 @pytest.mark.parametrize("make", [product, convolution])
 @pytest.mark.parametrize(("data", "weights"), [("int8", "int8"), ("uint8", "int8"), ("uint8", "uint8")])
@@ -126,6 +110,7 @@ def test_the_tuner_reaches_the_dot_products_of_the_table_and_no_others(
     target: Target, make: Callable[[str, str, str], IRModule], data: str, weights: str
 ):
     """AVX-512 and VNNI multiply u8 by s8 alone, Arm's dot products like by like; tiles (AMX, SMMLA) are not reached."""
+    tensor_intrinsics()
     assert intrinsics(make(data, weights, "int32"), tvm_target(target)) == claimed(target, data, weights, "int32")
 
 
@@ -133,8 +118,8 @@ def test_the_tuner_reaches_the_dot_products_of_the_table_and_no_others(
 @pytest.mark.parametrize("target", GPUS, ids=lambda target: target.name)
 def test_the_tuner_reaches_the_tensor_cores_of_the_table_and_no_others(target: Target):
     """The intrinsics of TVM end in what they sum in, and have a twin for a transposed operand."""
-    import_module("tvm.s_tir.tensor_intrin.cuda")
-    chip = tvm.target.Target({"kind": "cuda", "arch": target.arch, **GPU_LIMITS})
+    tensor_intrinsics()
+    chip = tvm_target(target)
     for dtype, support in target.dtypes.items():
         for sums in support.accumulators:
             found = {name for name in intrinsics(product(dtype, dtype, sums), chip) if "_sync_" in name}
@@ -148,8 +133,8 @@ def test_the_tuner_reaches_the_tensor_cores_of_the_table_and_no_others(target: T
 @pytest.mark.parametrize(("dtype", "sums"), [("float16", "float32"), ("int8", "int32")])
 def test_no_tensor_core_is_reached_by_a_grouped_convolution(dtype: str, sums: str, layouts: tuple[str, str]):
     """Though its groups could be a batch of products, TVM writes one sum over a part of the channels."""
-    import_module("tvm.s_tir.tensor_intrin.cuda")
-    chip = tvm.target.Target({"kind": "cuda", "arch": "sm_90a", **GPU_LIMITS})
+    tensor_intrinsics()
+    chip = tvm_target(find_target("cuda:sm_90a"))
     assert intrinsics(grouped_convolution(dtype, sums, *layouts), chip) == set()
     assert not any(tuned.grouped for tuned in find_target("cuda:sm_90a").dtypes[dtype].tuned)
 
