@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from rich.table import Table
 
 from corecast.api.evidence import Given
-from corecast.api.isolated import Isolated, can_isolate
+from corecast.api.isolated import isolated
 from corecast.api.library import find_recipe, library
 from corecast.api.measuring import Measurer
 from corecast.api.options import (
@@ -93,7 +92,7 @@ def bisect_(
     decided = replan(rules)
     asked = Given(seed, data, labels, metric)
     evidence = asked.evidence(table)
-    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, data)
+    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration), data)
     ranges.check(decided)
     bounds = _bounds(decided) if tolerance is None else ()
     measurer = Measurer(
@@ -102,8 +101,7 @@ def bisect_(
         evidence=evidence,
         bounds=bounds,
     )
-    alone = Isolated(measurer) if can_isolate() else nullcontext(measurer)
-    with alone as measure, reporter.progress("bisect") as progress, doing(f"bisect {table.model}"):
+    with isolated(measurer) as measure, reporter.progress("bisect") as progress, doing(f"bisect {table.model}"):
         found = bisect(
             decided,
             measure,

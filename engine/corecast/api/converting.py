@@ -79,7 +79,7 @@ def apply_(
         message = f"`--target` was decided when {plan_file} was made"
         raise UsageError(Problem("wrong-arguments", message, help="leave one of the two away"))
     rules, model_path = _rules_and_model(files, plan_file)
-    ranges = calibration_in(calibration) if calibration else None
+    ranges = calibration_in(calibration)
     adapter, prepared = load_prepared(model_path, weights, shape, function, ir, reporter)
     table = adapter.survey(prepared)
     if plan_file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -27,6 +27,11 @@ _Answer = tuple[Measured, str] | list[Problem]
 def can_isolate() -> bool:
     """Whether a fork is safe: in a command's process, in which nothing has run yet that keeps threads."""
     return sys.platform == "linux" and is_supervised()
+
+
+def isolated(measurer: Measurer) -> AbstractContextManager[Isolated | Measurer]:
+    """A measurer in a process of its own where a fork is safe, else itself."""
+    return Isolated(measurer) if can_isolate() else nullcontext(measurer)
 
 
 class Isolated(AbstractContextManager["Isolated"]):

@@ -175,8 +175,10 @@ def plan_in(path: Path) -> Plan:
         raise UsageError(Problem("no-plan", message, help=help, place=str(path))) from error
 
 
-def calibration_in(path: Path) -> Calibration:
-    """The calibration in a file. Raises `UsageError` and `CalibrationError`."""
+def calibration_in(path: Path | None) -> Calibration | None:
+    """The calibration in a file, where one is given. Raises `UsageError` and `CalibrationError`."""
+    if path is None:
+        return None
     from corecast.quantization import read_calibration
 
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from corecast.api.evidence import Given
-from corecast.api.isolated import Isolated, can_isolate
+from corecast.api.isolated import isolated
 from corecast.api.measuring import Measurer
 from corecast.api.options import (
     CalibrationPath,
@@ -90,7 +89,7 @@ def search_(
     table = adapter.survey(prepared)
     given = Given(seed, data, labels, metric)
     evidence = given.evidence(table)
-    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration) if calibration else None, samples)
+    ranges = ranges_for(adapter, prepared, table, calibration_in(calibration), samples)
 
     def tried(text: str) -> Plan:
         return trial(read_recipe(Source("search.rules", text), table), table, chip)[0]
@@ -110,8 +109,7 @@ def search_(
         evidence=evidence,
         bounds=bounds,
     )
-    alone = Isolated(measurer) if can_isolate() else nullcontext(measurer)
-    with alone as measure, reporter.progress("search") as progress, doing(f"search {table.model}"):
+    with isolated(measurer) as measure, reporter.progress("search") as progress, doing(f"search {table.model}"):
 
         def show(tried: Tried) -> None:
             progress("probes", tried.number, tried.about, f"{tried.what}: {tried.measured.text}")
