@@ -22,6 +22,7 @@ from corecast.quantization.scales import (
     not_calibrated,
     quantized,
     scale_of,
+    summary,
     weight_scales,
 )
 
@@ -49,5 +50,6 @@ __all__ = [
     "quantized",
     "read_calibration",
     "scale_of",
+    "summary",
     "weight_scales",
 ]

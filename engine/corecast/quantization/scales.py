@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from corecast.lang.problems import Problem
 from corecast.model import LayerTable
-from corecast.plan.ids import shorten
+from corecast.plan.ids import compress, shorten
 from corecast.plan.integers import Form, Integers, Slot
 from corecast.quantization.calibration import Calibration, CalibrationError, Range
+from corecast.recipe import Quantize
 
 Array = NDArray[np.floating[Any]]
 
@@ -184,6 +185,17 @@ def not_calibrated(layers: int) -> CalibrationError:
         "then `corecast apply RULES MODEL --calibration calibration.json -o BUNDLE`"
     )
     return CalibrationError(Problem("no-calibration", message, help=help))
+
+
+def summary(edits: Mapping[str, Quantize], quantization: Quantization | None) -> list[str]:
+    """What a pass that quantizes these layers prints of them: each way with its layers, then what is carried along."""
+    groups: dict[str, list[str]] = {}
+    for layer, edit in edits.items():
+        groups.setdefault(str(edit), []).append(layer)
+    lines = [f"  {compress(layers)}: {edit}" for edit, layers in groups.items()]
+    if quantization and (carried := quantization.integers.carried):
+        lines.append(f"  carried along: {compress(carried)}")
+    return lines
 
 
 def _range(integers: Integers, calibration: Calibration, number: int) -> Range:

@@ -22,7 +22,6 @@ from corecast.adapters.onnx.tensors import elem_type_of
 from corecast.adapters.values import numbers_that_are_none
 from corecast.lang.problems import Problem
 from corecast.model import Layer
-from corecast.plan.ids import compress
 from corecast.plan.integers import Slot
 from corecast.quantization import (
     CalibrationError,
@@ -30,6 +29,7 @@ from corecast.quantization import (
     bias_steps,
     not_calibrated,
     quantized,
+    summary,
     weight_scales,
 )
 from corecast.recipe import Quantize as QuantizeEdit
@@ -50,13 +50,7 @@ class Quantize:
         return _Rewrite(model, self.quantization).model()
 
     def __str__(self) -> str:
-        groups: dict[str, list[str]] = {}
-        for layer, edit in self.edits.items():
-            groups.setdefault(str(edit), []).append(layer)
-        lines = [f"  {compress(layers)}: {edit}" for edit, layers in groups.items()]
-        if self.quantization and (carried := self.quantization.integers.carried):
-            lines.append(f"  carried along: {compress(carried)}")
-        return "\n".join([f"{self.name}:", *lines])
+        return "\n".join([f"{self.name}:", *summary(self.edits, self.quantization)])
 
 
 @dataclass

@@ -28,7 +28,6 @@ from corecast.adapters.values import numbers_that_are_none
 from corecast.lang.problems import Problem
 from corecast.model import Layer
 from corecast.plan.carry import Value
-from corecast.plan.ids import compress
 from corecast.plan.integers import SHARING, Slot, averaged
 from corecast.quantization import (
     CalibrationError,
@@ -37,6 +36,7 @@ from corecast.quantization import (
     bias_steps,
     channel_sums,
     not_calibrated,
+    summary,
     weight_scales,
 )
 from corecast.recipe import Quantize as QuantizeEdit
@@ -63,13 +63,7 @@ class Quantize:
         return converted
 
     def __str__(self) -> str:
-        groups: dict[str, list[str]] = {}
-        for layer, edit in self.edits.items():
-            groups.setdefault(str(edit), []).append(layer)
-        lines = [f"  {compress(layers)}: {edit}" for edit, layers in groups.items()]
-        if self.quantization and (carried := self.quantization.integers.carried):
-            lines.append(f"  carried along: {compress(carried)}")
-        return "\n".join(["corecast.Quantize:", *lines])
+        return "\n".join(["corecast.Quantize:", *summary(self.edits, self.quantization)])
 
 
 class _OnIntegers:
